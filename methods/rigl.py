@@ -1,0 +1,51 @@
+"""RigL: drop by magnitude, grow where the dense gradient is largest.
+
+Evci et al. 2020, algorithm 1; defaults of its ImageNet runs: alpha 0.3, delta T 100, T_end 25,000
+of 32,000 steps, cosine decay, an update in place of the optimizer step.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from resparse.masks import Change, drop_and_grow
+from resparse.method import Layers, Method, require_schedule
+from resparse.schedules import cosine, is_due
+
+
+@dataclass(kw_only=True)
+class Rigl(Method):
+    """Grows by the gradient of the whole batch at the update step; new weights start at 0."""
+
+    order: Literal["replace", "after"] = "replace"
+    interval: int = 100  # delta T, steps
+    alpha: float = 0.3  # drop fraction at the start
+    t_end: float = 0.78125  # T_end as a share of all steps, excluded (algorithm 1: t < T_end)
+
+    def check(self) -> None:
+        """Valid schedule fields."""
+        require_schedule(interval=self.interval, alpha=self.alpha, t_end=self.t_end)
+
+    def updates_at(self, step: int) -> bool:
+        """Every delta T steps before T_end."""
+        return is_due(step, self.interval) and step + 1 < round(self.t_end * self.total_steps)
+
+    def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
+        """Drop the smallest weights, grow the largest dense gradients."""
+        fraction = cosine(step + 1, self.t_end * self.total_steps, self.alpha)
+        changes = {}
+        for name, layer in layers.items():
+            assert layer.grad is not None
+            changes[name] = drop_and_grow(
+                layer.mask, layer.weight.abs(), layer.grad.abs(), fraction, ties=self.rng
+            )
+        return changes
+
+    def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
+        """(3 f_S delta T + 2 f_S + f_D) / (delta T + 1) a step (RigL, appendix H).
+
+        The paper's formula; it charges a dense gradient each interval to the end, also past T_end.
+        """
+        forward = self.mean_forward(sparse)
+        step = (3 * forward * self.interval + 2 * forward + dense) / (self.interval + 1)
+        return {"init": 0.0, "train": step * self.total_steps, "parent": 0.0}

@@ -1,0 +1,62 @@
+"""SET, sparse evolutionary training: drop by magnitude, grow at random.
+
+Mocanu et al. 2018, algorithm 1. Defaults are those of Evci et al. 2020 (appendix C), whose numbers
+ITOP's Table 2 cites: alpha 0.3, delta T 100, cosine decay, the update after the optimizer step.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from resparse.masks import Change, drop_and_grow, grow_count
+from resparse.method import Layers, Method, require_schedule
+from resparse.schedules import cosine, is_due
+
+
+@dataclass(kw_only=True)
+class Set(Method):
+    """Exact counts; the released codes draw each growth by a coin, so small layers die out."""
+
+    order: Literal["replace", "after"] = "after"
+    interval: int = 100  # delta T, steps
+    alpha: float = 0.3  # drop fraction at the start
+    t_end: float = 1.0  # T_end as a share of all steps, included
+    floor: float = 0.0  # drop fraction at T_end
+    regrow_dropped: bool = True  # may a just-dropped weight return at once? All public codes: yes
+    grads: ClassVar[Literal["never", "update", "always"]] = "never"
+
+    def check(self) -> None:
+        """Valid schedule fields."""
+        require_schedule(
+            interval=self.interval, alpha=self.alpha, t_end=self.t_end, floor=self.floor
+        )
+
+    def updates_at(self, step: int) -> bool:
+        """Every delta T steps up to T_end, included."""
+        return is_due(step, self.interval) and step + 1 <= round(self.t_end * self.total_steps)
+
+    def drop_fraction(self, step: int) -> float:
+        """Cosine from alpha to the floor at T_end."""
+        return cosine(step + 1, self.t_end * self.total_steps, self.alpha, self.floor)
+
+    def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
+        """Drop the smallest weights, grow uniformly at random without replacement."""
+        return {
+            name: drop_and_grow(
+                layer.mask,
+                layer.weight.abs(),
+                self.uniform_like(layer.mask),
+                self.drop_fraction(step),
+                ties=self.rng,
+                regrow_dropped=self.regrow_dropped,
+            )
+            for name, layer in layers.items()
+        }
+
+    def random_growth_at(self, step: int) -> dict[str, tuple[int, int]]:
+        """k weights grown of C candidates per layer: what the exact R_s needs."""
+        result = {}
+        for name, nnz in self.target_counts().items():
+            size = self.sizes[name]
+            k = grow_count(self.drop_fraction(step), nnz, size, regrow_dropped=self.regrow_dropped)
+            result[name] = (k, size - nnz + (k if self.regrow_dropped else 0))
+        return result

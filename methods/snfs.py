@@ -1,0 +1,59 @@
+"""SNFS, sparse networks from scratch: drop by magnitude, grow by the average dense gradient.
+
+Dettmers & Zettlemoyer 2019. This is the variant of Evci et al. 2020, whose numbers ITOP's Table 2
+cites: an average of its own (not the optimizer's momentum, which is 0 outside the masks), growth
+inside each layer, no redistribution between layers, the update after the optimizer step.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+
+from resparse.masks import Change, drop_and_grow
+from resparse.method import Layers, Method, require, require_schedule
+from resparse.schedules import cosine, is_due
+
+
+@dataclass(kw_only=True)
+class Snfs(Method):
+    """Needs the dense gradient of every step, so it saves less than its sparsity says."""
+
+    order: Literal["replace", "after"] = "after"
+    interval: int = 100  # delta T, steps
+    alpha: float = 0.3  # drop fraction at the start
+    t_end: float = 0.78125  # T_end as a share of all steps, included
+    beta: float = 0.9  # weight of the past in the gradient average
+    grads: ClassVar[Literal["never", "update", "always"]] = "always"
+
+    def check(self) -> None:
+        """Valid schedule fields."""
+        require_schedule(interval=self.interval, alpha=self.alpha, t_end=self.t_end)
+        require(0.0 <= self.beta < 1.0, "beta", self.beta, "from 0, below 1")
+
+    def observe(self, step: int, layers: Layers) -> None:
+        """average = beta * average + (1 - beta) * dense gradient."""
+        for name, layer in layers.items():
+            assert layer.grad is not None
+            average = self.state.setdefault(name, torch.zeros_like(layer.grad))
+            average.lerp_(layer.grad, 1.0 - self.beta)
+
+    def updates_at(self, step: int) -> bool:
+        """Every delta T steps up to T_end, included."""
+        return is_due(step, self.interval) and step + 1 <= round(self.t_end * self.total_steps)
+
+    def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
+        """Drop the smallest weights, grow the largest averages."""
+        fraction = cosine(step + 1, self.t_end * self.total_steps, self.alpha)
+        return {
+            name: drop_and_grow(
+                layer.mask, layer.weight.abs(), self.state[name].abs(), fraction, ties=self.rng
+            )
+            for name, layer in layers.items()
+        }
+
+    def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
+        """2 f_S + f_D a step: the weight gradient is always dense (RigL, appendix H)."""
+        step = 2 * self.mean_forward(sparse) + dense
+        return {"init": 0.0, "train": step * self.total_steps, "parent": 0.0}

@@ -1,0 +1,67 @@
+"""Datasets by name, one loader protocol: seeded batches that can start at any step."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from resparse.errors import UsageError
+
+Batch = tuple[Tensor, Tensor]  # images (N, C, H, W) float32 normalised; labels (N,) int64
+
+
+class Data(Protocol):
+    """What the trainer needs of a dataset."""
+
+    name: str
+    classes: int
+    image_shape: tuple[int, ...]
+    train_size: int
+    sha256: str
+
+    def train_batches(self, seed: int, batch_size: int, start: int, stop: int) -> Iterator[Batch]:
+        """Batches of steps start .. stop - 1; what a step sees depends on (seed, step) only."""
+        ...
+
+    def eval_batches(self, split: str, batch_size: int) -> Iterator[Batch]:
+        """Every image of "val" or "test" exactly once, without augmentation."""
+        ...
+
+    def size(self, split: str) -> int:
+        """Images in "train", "val" or "test"; 0 where the protocol has no such split."""
+        ...
+
+
+class Shape(Protocol):
+    """What is known of a dataset without having it."""
+
+    classes: int
+    image_shape: tuple[int, ...]
+    train_size: int
+
+
+def describe(name: str) -> Shape:
+    """Classes, image shape and training size; raises UsageError for an unknown name."""
+    from resparse.data import digits, imagenet, synthetic
+
+    known: dict[str, Shape] = {
+        "digits": digits.SHAPE,
+        "imagenet": imagenet.SHAPE,
+        "random_imagenet": synthetic.SHAPE,
+    }
+    if name not in known:
+        raise UsageError(f"unknown dataset {name!r}; valid: {', '.join(known)}")
+    return known[name]
+
+
+def load(name: str, root: Path | None) -> Data:
+    """The dataset, ready; raises Missing with what to put where when it is not there."""
+    from resparse.data import digits, imagenet, synthetic
+
+    describe(name)
+    if name == "digits":
+        return digits.load()
+    if name == "imagenet":
+        return imagenet.load(root)
+    return synthetic.load()

@@ -1,0 +1,32 @@
+"""Models by name; each is built from its own generator seed and leaves the global RNG alone."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from resparse.errors import UsageError
+from resparse.models.resnet import resnet8, resnet50
+
+MODELS: dict[str, Callable[[int, tuple[int, ...]], nn.Module]] = {
+    "resnet8": resnet8,
+    "resnet50": resnet50,
+}
+
+
+def build_model(name: str, classes: int, image_shape: tuple[int, ...], seed: int) -> nn.Module:
+    """The model with weights drawn from ``seed``; raises UsageError for an unknown name."""
+    if name not in MODELS:
+        raise UsageError(f"unknown model {name!r}; valid: {', '.join(MODELS)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MODELS[name](classes, image_shape)
+
+
+def maskable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Weights that masks may cover: all of convolutions and linear layers, in network order."""
+    return {
+        name: module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }

@@ -1,0 +1,92 @@
+"""What a run is measured by: accuracy per split, and the numbers of its record."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from resparse.checkpoint import save_tensors
+from resparse.exploration import expected_explored
+from resparse.flops import forward_flops
+from resparse.record import RunFolder
+from resparse.training import Training, model_state
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train()
+
+
+def correct(t: Training, split: str) -> int:
+    """Images of ``split`` whose largest logit is their label; every image exactly once."""
+    right = seen = 0
+    with _evaluating(t.model):
+        for images, labels in t.data.eval_batches(split, 512):
+            logits = t.model(images.to(t.device))
+            right += int((logits.argmax(dim=1) == labels.to(t.device)).sum())
+            seen += len(labels)
+    if seen != t.data.size(split):
+        raise RuntimeError(f"{split}: {seen} images evaluated, {t.data.size(split)} exist")
+    return right
+
+
+def end_epoch(t: Training, epoch: int) -> None:
+    """Note the epoch's mean loss and validation score; test where the validation is the best yet."""
+    p = t.progress
+    p.train_loss.append(p.loss_sum / p.loss_steps)
+    p.loss_sum, p.loss_steps = 0.0, 0
+    if t.data.size("val"):
+        val = correct(t, "val")
+        p.val_top1.append(100.0 * val / t.data.size("val"))
+        if val > p.best_val:
+            p.best_val, p.best_epoch, p.best_test = val, epoch, correct(t, "test")
+
+
+def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
+    """Final numbers, all decided by the configuration; writes final.safetensors."""
+    p, method, sizes = t.progress, t.method, t.method.sizes
+    tensors = model_state(t) | {f"mask/{n}": m for n, m in t.masks.mask.items()}
+    weights_sha256 = save_tensors(folder.path / "final.safetensors", tensors)
+    tests, has_val = t.data.size("test"), p.best_val >= 0
+    starts = [step for step, _ in p.forward]
+
+    def sparse(step: int) -> float:
+        return p.forward[max(bisect_right(starts, step) - 1, 0)][1] * t.run.recipe.batch_size
+
+    dense = forward_flops(t.macs, sizes, sizes)
+    flops = method.train_flops(dense * t.run.recipe.batch_size, sparse)
+    outcome: dict[str, Any] = {
+        "top1_last": 100.0 * correct(t, "test") / tests,
+        "top1_best_val": 100.0 * p.best_test / tests if has_val else None,
+        "best_val_epoch": p.best_epoch if has_val else None,
+        "rs": t.masks.explored(),
+        "nnz": t.masks.nnz(),
+        "maskable": sum(sizes.values()),
+        "total": sum(w.numel() for w in t.model.parameters()),
+        "updates": len(p.forward) - 1,
+        "dense_forward_flops": dense,
+        "test_flops": p.forward[-1][1],
+        "train_flops": flops,
+        "train_flops_vs_dense": sum(flops.values())
+        / (3 * dense * t.run.recipe.batch_size * t.run.recipe.steps),
+        "masks_sha256": t.masks.digest(),
+        "weights_sha256": weights_sha256,
+    }
+    if method.random_growth_at(0) is not None:
+        due = (s for s in range(t.run.recipe.steps) if method.updates_at(s))
+        growth = (method.random_growth_at(s) or {} for s in due)
+        expected = expected_explored(method.target_counts(), sizes, growth)
+        outcome |= {
+            "rs_expected": expected.mean,
+            "rs_std": expected.std,
+            "rs_z": expected.z(outcome["rs"]),
+        }
+    return outcome

@@ -1,0 +1,223 @@
+"""Run: one training's resolved configuration; Record: its outcome; RunStore: where they lie."""
+
+import ast
+import dataclasses
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from resparse.errors import RunFailed
+from resparse.files import (
+    canonical,
+    file_sha256,
+    read_json,
+    sha256,
+    sync_folder,
+    write_atomic,
+    write_json,
+)
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the weights are trained, every number resolved; steps are optimizer steps."""
+
+    batch_size: int
+    steps: int
+    lr: float
+    lr_shape: str
+    lr_drops: tuple[int, ...] = ()
+    lr_factor: float = 0.1
+    warmup: int = 0
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that decides the numbers of one training; equal runs have equal keys."""
+
+    model: str
+    dataset: str
+    dataset_sha256: str
+    method: str
+    fields: dict[str, Any] = field(hash=False)
+    distribution: str
+    density: float
+    recipe: Recipe
+    seed: int
+    precision: str
+    engine: str = "masked"
+    parent: "Run | None" = None
+    start_step: int = 0
+    snapshots: tuple[int, ...] = ()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Plain JSON values of all fields."""
+        config: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return config
+
+    @property
+    def key(self) -> str:
+        """First 16 hex digits of the canonical configuration's sha256."""
+        return sha256(canonical(self.config))[:16]
+
+    @staticmethod
+    def from_config(config: dict[str, Any]) -> "Run":
+        """The inverse of ``config``."""
+        values = dict(config)
+        recipe = dict(values.pop("recipe"))
+        recipe["lr_drops"] = tuple(recipe["lr_drops"])
+        parent = values.pop("parent")
+        values["snapshots"] = tuple(values["snapshots"])
+        return Run(
+            recipe=Recipe(**recipe), parent=Run.from_config(parent) if parent else None, **values
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What one finished run found; ``outcome`` holds only what the configuration decides."""
+
+    key: str
+    config: dict[str, Any] = field(hash=False)
+    fingerprint: str
+    status: str  # completed | diverged | collapsed
+    reason: str
+    outcome: dict[str, Any] = field(hash=False)
+    curves: dict[str, list[float]] = field(hash=False)
+    provenance: dict[str, Any] = field(hash=False)
+    schema: int = SCHEMA
+
+    @property
+    def run(self) -> Run:
+        """The configuration as a Run."""
+        return Run.from_config(self.config)
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "Record":
+        """Read a record; raises RunFailed where schema, fields or key do not fit."""
+        if value.get("schema") != SCHEMA:
+            raise RunFailed(f"record schema {value.get('schema')!r}; this version reads {SCHEMA}")
+        try:
+            record = Record(**value)
+            actual = record.run.key
+        except (TypeError, KeyError) as error:
+            raise RunFailed(f"record has wrong fields: {error}") from error
+        if actual != record.key:
+            raise RunFailed(f"record {record.key} does not belong to its configuration ({actual})")
+        return record
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Hash of the code in ``files``; comments, docstrings and formatting do not count."""
+    return sha256("".join(_code_only(path) for path in sorted(files, key=lambda p: p.name)))[:16]
+
+
+def _code_only(path: Path) -> str:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and body:
+            first = body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = body[1:] or [ast.Pass()]
+    return f"{path.name}\n{ast.unparse(tree)}\n"
+
+
+class RunFolder:
+    """runs/<key>/: manifest, events, checkpoints, tensors, record, and last the commit marker."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def committed(self) -> bool:
+        """Whether a finished run lies here."""
+        return (self.path / "COMMITTED").is_file()
+
+    def event(self, **values: object) -> None:
+        """Append one JSON line to events.jsonl."""
+        line = canonical({"time": round(time.time(), 3), **values}) + "\n"
+        with (self.path / "events.jsonl").open("a") as file:
+            file.write(line)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; the kernel lets go of it when the process ends."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "?"
+                raise RunFailed(
+                    f"run {self.path.name} is being trained by process {holder}: wait or stop it"
+                ) from None
+            file.seek(0)
+            file.truncate()
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def commit(self, record: Record, files: Iterable[str]) -> None:
+        """Write record.json, then the marker with the hash of everything it commits."""
+        write_json(self.path / "record.json", dataclasses.asdict(record))
+        hashes = {name: file_sha256(self.path / name) for name in ("record.json", *files)}
+        write_atomic(self.path / "COMMITTED", canonical(hashes))
+        for old in self.path.glob("checkpoint-*"):
+            for file in old.iterdir():
+                file.unlink()
+            old.rmdir()
+
+    def verify(self) -> None:
+        """Raise RunFailed unless every committed file still has its hash."""
+        for name, expected in json.loads((self.path / "COMMITTED").read_text()).items():
+            path = self.path / name
+            if not path.is_file() or file_sha256(path) != expected:
+                raise RunFailed(
+                    f"{path} is not what was committed (changed or missing); "
+                    f"move {self.path} away and repeat the command to train the run again"
+                )
+
+    def record(self) -> Record:
+        """The committed record, verified."""
+        self.verify()
+        return Record.from_json(read_json(self.path / "record.json"))
+
+
+class RunStore:
+    """All runs below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, run: Run) -> RunFolder:
+        """Where ``run`` lies or will lie."""
+        return RunFolder(self.root / run.key)
+
+    def record(self, run: Run) -> Record | None:
+        """The verified record of ``run``, or None where it is not committed."""
+        folder = self.folder(run)
+        return folder.record() if folder.committed else None
+
+    def set_aside(self, run: Run, why: str) -> Path:
+        """Move a run's folder to stale/ (nothing computed is lost) and say where it went."""
+        source = self.root / run.key
+        target = self.root / "stale" / f"{run.key}-{why}-{time.time_ns()}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
+        sync_folder(self.root)
+        return target

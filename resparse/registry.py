@@ -1,0 +1,117 @@
+"""Method names to classes; the sole importer of methods/.
+
+In a checkout the folder methods/ beside this package is used, never another checkout's; an
+installed wheel carries it as resparse.methods.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from resparse.errors import UsageError
+from resparse.method import Method, Parent
+
+_PACKAGE = "resparse.methods"
+
+
+def methods_folder() -> Path:
+    """Where the method files of this very package lie."""
+    here = Path(__file__).resolve().parent
+    inside = here / "methods"
+    return inside if inside.is_dir() else here.parent / "methods"
+
+
+def _package() -> ModuleType:
+    """resparse.methods, made from ``methods_folder`` whatever else is installed."""
+    folder = methods_folder()
+    loaded = sys.modules.get(_PACKAGE)
+    if loaded is not None and Path(str(loaded.__file__)).parent == folder:
+        return loaded
+    spec = importlib.util.spec_from_file_location(
+        _PACKAGE, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    if spec is None or spec.loader is None or not folder.is_dir():
+        raise UsageError(f"no methods folder at {folder}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[_PACKAGE] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def names() -> list[str]:
+    """All methods there are."""
+    return sorted(p.stem for p in methods_folder().glob("*.py") if not p.stem.startswith("_"))
+
+
+def load(name: str) -> type[Method]:
+    """The one Method class defined in methods/<name>.py; an unknown name lists what exists."""
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise UsageError(f"unknown method {name!r}{hint}; valid: {', '.join(names())}")
+    _package()
+    module = importlib.import_module(f"{_PACKAGE}.{name}")
+    classes = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, Method)
+        and value.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        raise UsageError(f"{module.__file__} defines {len(classes)} Method classes; valid: one")
+    return classes[0]
+
+
+def own_fields(cls: type[Method]) -> dict[str, Any]:
+    """The fields a user may set, with their defaults: all that the contract does not provide."""
+    provided = {"densities", "sizes", "total_steps", "rng", "parent", "state"}
+    return {f.name: f.default for f in dataclasses.fields(cls) if f.name not in provided}
+
+
+def resolve_fields(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """All of a method's fields, defaults filled in; unknown names and bad values are refused."""
+    defaults = own_fields(load(name))
+    for key, value in given.items():
+        if key not in defaults:
+            raise UsageError(
+                f"method {name} has no field {key!r}; valid: {', '.join(sorted(defaults))}"
+            )
+        expected = type(defaults[key])
+        number = expected is float and isinstance(value, int) and not isinstance(value, bool)
+        if not number and type(value) is not expected:
+            raise UsageError(f"method {name}: {key} = {value!r}; valid: a {expected.__name__}")
+    fields = {k: type(v)(given.get(k, v)) for k, v in defaults.items()}
+    probe_parent = Parent(masks={}, train_flops=0.0, step=0) if load(name).needs_parent else None
+    build(name, fields, {"probe": 1.0}, {"probe": 1}, 1, parent=probe_parent)
+    return fields
+
+
+def build(
+    name: str,
+    fields: dict[str, Any],
+    densities: dict[str, float],
+    sizes: dict[str, int],
+    total_steps: int,
+    parent: Parent | None = None,
+) -> Method:
+    """A method ready for one run; a field it refuses becomes a UsageError naming the method."""
+    try:
+        return load(name)(
+            densities=densities,
+            sizes=sizes,
+            total_steps=total_steps,
+            rng=torch.Generator(),
+            parent=parent,
+            **fields,
+        )
+    except ValueError as error:
+        raise UsageError(f"method {name}: {error}") from error

@@ -1,0 +1,127 @@
+"""The training loop: one run from its configuration to its outcome, resumable at every step."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resparse.checkpoint import save_tensors
+from resparse.data import Data
+from resparse.method import Parent
+from resparse.outcome import end_epoch, outcome_of
+from resparse.record import Run, RunFolder
+from resparse.schedules import learning_rate
+from resparse.training import Training, model_state, resume, save, start
+
+
+class Diverged(Exception):
+    """A loss that is not finite ends the run; it is recorded, not lost."""
+
+
+class Stopped(Exception):
+    """The run was asked to stop after a step; its checkpoint holds all of it."""
+
+
+def train_steps(t: Training, stop: int) -> Iterator[int]:
+    """The loop: steps progress.step .. stop - 1, yielding after each; this page is the trainer."""
+    recipe, method, masks, optimizer = t.run.recipe, t.method, t.masks, t.optimizer
+    t.model.train()
+    first = t.progress.step
+    batches = t.data.train_batches(t.run.seed, recipe.batch_size, first, stop)
+    for step, (images, labels) in enumerate(batches, start=first):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(
+                step,
+                base=recipe.lr,
+                total=recipe.steps,
+                shape=recipe.lr_shape,
+                drops=recipe.lr_drops,
+                factor=recipe.lr_factor,
+                warmup=recipe.warmup,
+            )
+        logits = t.model(images.to(t.device, non_blocking=True))
+        loss = F.cross_entropy(
+            logits,
+            labels.to(t.device, non_blocking=True),
+            label_smoothing=recipe.label_smoothing,
+        )
+        value = loss.item()
+        if not abs(value) < float("inf"):
+            raise Diverged(f"loss is {value} at step {step}")
+        optimizer.zero_grad()
+        loss.backward()
+
+        due = method.updates_at(step)
+        dense = None
+        if method.grads == "always" or (due and method.grads == "update"):
+            dense = {name: _gradient(name, w).clone() for name, w in masks.weights.items()}
+        if method.grads == "always":
+            t.reseed(step)
+            method.observe(step, masks.layers(dense, optimizer))
+        if not (due and method.order == "replace"):
+            masks.mask_gradients()
+            optimizer.step()
+        if due:
+            t.reseed(step)
+            masks.install(method.update_masks(step, masks.layers(dense, optimizer)), optimizer)
+            masks.check_counts(method.nnz_at(step), step)
+            t.progress.forward.append((step, t.forward_now()))
+
+        t.progress.step = step + 1
+        t.progress.loss_sum += value
+        t.progress.loss_steps += 1
+        yield step
+
+
+def _gradient(name: str, weight: nn.Parameter) -> Tensor:
+    if weight.grad is None:
+        raise RuntimeError(f"layer {name} has no gradient: it does not take part in the loss")
+    return weight.grad
+
+
+def train(
+    run: Run,
+    data: Data,
+    counts: dict[str, int],
+    folder: RunFolder,
+    *,
+    parent: tuple[Parent, dict[str, Tensor]] | None = None,
+    device: str = "cpu",
+    checkpoint_s: float = 20.0,
+    checkpoint_steps: int | None = None,
+    stop_after: int | None = None,
+) -> tuple[str, str, dict[str, Any], dict[str, list[float]], list[str]]:
+    """Train ``run`` to its end: (status, reason, outcome, curves, files to commit).
+
+    ``counts`` are the target weights per layer. Continues from the newest sound checkpoint in
+    ``folder``; kill it anywhere. ``stop_after`` checkpoints after that step and raises Stopped.
+    """
+    t = start(run, data, counts, parent, torch.device(device))
+    resume(t, folder)
+    per_epoch = data.train_size // run.recipe.batch_size
+    status, reason, saved = "completed", "", time.monotonic()
+    try:
+        for step in train_steps(t, run.recipe.steps):
+            if (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps:
+                end_epoch(t, -(-(step + 1) // per_epoch))
+            if step + 1 in run.snapshots:
+                save_tensors(folder.path / f"snapshot-{step + 1}.safetensors", model_state(t))
+            on_step = checkpoint_steps is not None and (step + 1) % checkpoint_steps == 0
+            stopping = stop_after is not None and step + 1 >= stop_after
+            if on_step or stopping or time.monotonic() - saved > checkpoint_s:
+                save(t, folder)
+                saved = time.monotonic()
+            if stopping:
+                raise Stopped(f"stopped after step {step}")
+    except Diverged as error:
+        status, reason = "diverged", str(error)
+    outcome = outcome_of(t, folder)
+    chance = 100.0 / data.classes
+    if status == "completed" and outcome["top1_last"] <= 1.2 * chance:
+        status, reason = "collapsed", f"test top-1 {outcome['top1_last']:.2f} % is at chance"
+    curves = {"val_top1": t.progress.val_top1, "train_loss": t.progress.train_loss}
+    files = ["final.safetensors", *(f"snapshot-{s}.safetensors" for s in run.snapshots)]
+    return status, reason, outcome, curves, [f for f in files if (folder.path / f).exists()]

@@ -1,0 +1,144 @@
+"""One run in memory: how it starts, how it is saved, how it continues bit for bit."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from resparse import registry
+from resparse.checkpoint import load_checkpoint, save_checkpoint
+from resparse.data import Data
+from resparse.flops import forward_flops, layer_macs
+from resparse.masks import Masks, moments
+from resparse.method import Method, Parent
+from resparse.models import build_model, maskable
+from resparse.record import Run, RunFolder
+from resparse.seeds import derive
+
+
+@dataclass
+class Progress:
+    """What the loop has found so far; plain values, saved with every checkpoint."""
+
+    step: int
+    best_val: int = -1  # correct validation images, the first epoch that reached them
+    best_epoch: int = 0
+    best_test: int = 0  # correct test images at that epoch
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    val_top1: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    forward: list[tuple[int, float]] = field(default_factory=list)  # (after step, FLOPs an image)
+
+
+@dataclass
+class Training:
+    """A run in memory."""
+
+    run: Run
+    data: Data
+    model: nn.Module
+    optimizer: torch.optim.SGD
+    masks: Masks
+    method: Method
+    macs: dict[str, int]
+    progress: Progress
+    device: torch.device
+
+    def forward_now(self) -> float:
+        """Forward FLOPs of one image under the installed masks."""
+        return forward_flops(self.macs, self.masks.nnz(), self.method.sizes)
+
+    def reseed(self, step: int) -> None:
+        """The method's draws depend on (seed, step) only, so there is no RNG state to save."""
+        self.method.rng.manual_seed(derive(self.run.seed, "mask", step))
+
+
+def start(
+    run: Run,
+    data: Data,
+    counts: dict[str, int],
+    parent: tuple[Parent, dict[str, Tensor]] | None,
+    device: torch.device,
+) -> Training:
+    """Model, optimizer and masks before the first step; ``parent`` brings masks and weights."""
+    model = build_model(run.model, data.classes, data.image_shape, derive(run.seed, "init"))
+    macs = layer_macs(model, data.image_shape)
+    if parent is not None:
+        model.load_state_dict(parent[1])
+    model.to(device)
+    weights = maskable(model)
+    sizes = {name: weight.numel() for name, weight in weights.items()}
+    densities = {name: counts[name] / size for name, size in sizes.items()}
+    steps = run.recipe.steps
+    method = registry.build(
+        run.method, run.fields, densities, sizes, steps, parent=parent[0] if parent else None
+    )
+    recipe = run.recipe
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        foreach=True,
+    )
+    full = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    method.rng.manual_seed(derive(run.seed, "mask", "init"))
+    masks = Masks(weights, method.init_masks(Masks(weights, full).layers(None, optimizer)))
+    masks.check_counts(method.nnz_at(-1), -1)
+    torch.manual_seed(derive(run.seed, "train"))
+    training = Training(
+        run, data, model, optimizer, masks, method, macs, Progress(run.start_step), device
+    )
+    training.progress.forward.append((run.start_step - 1, training.forward_now()))
+    return training
+
+
+def model_state(t: Training) -> dict[str, Tensor]:
+    """Parameters and buffers under model/."""
+    return {f"model/{name}": tensor for name, tensor in t.model.state_dict().items()}
+
+
+def save(t: Training, folder: RunFolder) -> None:
+    """Write a checkpoint of all that the next step depends on."""
+    tensors = model_state(t)
+    tensors |= {f"mask/{name}": mask for name, mask in t.masks.mask.items()}
+    tensors |= {f"ever/{name}": ever for name, ever in t.masks.ever.items()}
+    tensors |= {f"state/{name}": value for name, value in t.method.state.items()}
+    for name, parameter in t.model.named_parameters():
+        for moment in moments(t.optimizer, parameter):
+            tensors[f"momentum/{name}"] = moment
+    tensors["rng"] = torch.get_rng_state()
+    save_checkpoint(folder.path, t.progress.step, tensors, dataclasses.asdict(t.progress))
+    folder.event(event="checkpoint", step=t.progress.step)
+
+
+def resume(t: Training, folder: RunFolder) -> None:
+    """Continue from the newest sound checkpoint in ``folder``, if there is one."""
+    found = load_checkpoint(folder.path)
+    if found is None:
+        return
+    step, tensors, state, damaged = found
+    for what in damaged:
+        folder.event(event="damaged checkpoint passed over", what=what)
+    state["forward"] = [tuple(pair) for pair in state["forward"]]
+    t.progress = Progress(**state)
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {
+            name.removeprefix(prefix): value.to(t.device)
+            for name, value in tensors.items()
+            if name.startswith(prefix)
+        }
+
+    t.model.load_state_dict(part("model/"))
+    t.masks.restore(part("mask/"), part("ever/"))
+    t.method.state = part("state/")
+    momentum = part("momentum/")
+    for name, parameter in t.model.named_parameters():
+        if name in momentum:
+            t.optimizer.state[parameter] = {"momentum_buffer": momentum[name]}
+    torch.set_rng_state(tensors["rng"])
+    folder.event(event="resumed", step=step)
