@@ -179,7 +179,7 @@ class Masks:
         return {name: int(mask.sum()) for name, mask in self.mask.items()}
 
     def check_counts(self, expected: int | dict[str, int], step: int) -> None:
-        """Raise RuntimeError unless the counts are exactly what the method announced for ``step``."""
+        """Raise RuntimeError unless the counts are exactly what the method announced."""
         actual = self.nnz()
         if isinstance(expected, int):
             if sum(actual.values()) != expected:
@@ -194,7 +194,7 @@ class Masks:
                 )
 
     def explored(self) -> float:
-        """R_s: the share of maskable weights that were ever active (ITOP, section 3, equation 1)."""
+        """R_s: the share of maskable weights that were ever active (ITOP, section 3, eq. 1)."""
         total = sum(mask.numel() for mask in self.ever.values())
         return sum(int(mask.sum()) for mask in self.ever.values()) / total
 

@@ -86,7 +86,7 @@ class Method:
         return {}
 
     def nnz_at(self, step: int) -> int | dict[str, int]:
-        """Exact active weights after the 0-based ``step`` (-1: before training); default: constant."""
+        """Exact active weights after the 0-based ``step`` (-1: at the start); default: constant."""
         return self.target_counts()
 
     def random_growth_at(self, step: int) -> dict[str, tuple[int, int]] | None:

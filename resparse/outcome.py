@@ -39,7 +39,7 @@ def correct(t: Training, split: str) -> int:
 
 
 def end_epoch(t: Training, epoch: int) -> None:
-    """Note the epoch's mean loss and validation score; test where the validation is the best yet."""
+    """Note the epoch's mean loss and validation score; test where validation is the best yet."""
     p = t.progress
     p.train_loss.append(p.loss_sum / p.loss_steps)
     p.loss_sum, p.loss_steps = 0.0, 0

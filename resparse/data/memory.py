@@ -41,7 +41,7 @@ class InMemory:
         return (images.float() - self.mean) / self.std
 
     def train_batches(self, seed: int, batch_size: int, start: int, stop: int) -> Iterator[Batch]:
-        """Each epoch a fresh permutation (incomplete batch left out) and one random shift an image."""
+        """Each epoch a fresh permutation (no incomplete batch) and one random shift an image."""
         images, labels = self.splits["train"]
         size, (height, width) = len(labels), self.image_shape[1:]
         padded = torch.nn.functional.pad(images, (self.pad,) * 4)
