@@ -156,8 +156,8 @@ class Masks:
 
     def mask_gradients(self) -> None:
         """Zero the gradients outside the masks, in place, in one fused call."""
-        grads = [weight.grad for weight in self.weights.values()]
-        torch._foreach_mul_(grads, [self._factor[name] for name in self.weights])  # type: ignore[arg-type]
+        grads = [w.grad for w in self.weights.values() if w.grad is not None]
+        torch._foreach_mul_(grads, [self._factor[n] for n in self.weights])
 
     def layers(
         self, grads: Mapping[str, Tensor] | None, optimizer: torch.optim.Optimizer

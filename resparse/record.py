@@ -204,9 +204,13 @@ class RunStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def at(self, key: str) -> RunFolder:
+        """The folder of a run key."""
+        return RunFolder(self.root / key)
+
     def folder(self, run: Run) -> RunFolder:
         """Where ``run`` lies or will lie."""
-        return RunFolder(self.root / run.key)
+        return self.at(run.key)
 
     def record(self, run: Run) -> Record | None:
         """The verified record of ``run``, or None where it is not committed."""

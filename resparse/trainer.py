@@ -52,7 +52,7 @@ def train_steps(t: Training, stop: int) -> Iterator[int]:
         if not abs(value) < float("inf"):
             raise Diverged(f"loss is {value} at step {step}")
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
 
         due = method.updates_at(step)
         dense = None

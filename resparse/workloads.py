@@ -33,7 +33,9 @@ class RecipeSpec:
                 raise UsageError(
                     f"{where}: recipe has no key {key!r}; valid: {', '.join(sorted(valid))}"
                 )
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in given.items()
+        }
         if "steps" in values and "epochs" not in values:
             values["epochs"] = None
         if "epochs" in values and "steps" not in values:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -33,7 +34,7 @@ class Data(Protocol):
         ...
 
 
-class Shape(Protocol):
+class Shape(NamedTuple):
     """What is known of a dataset without having it."""
 
     classes: int
@@ -41,27 +42,24 @@ class Shape(Protocol):
     train_size: int
 
 
-def describe(name: str) -> Shape:
-    """Classes, image shape and training size; raises UsageError for an unknown name."""
+NAMES = ("digits", "imagenet", "random_imagenet")
+
+
+def _module(name: str) -> ModuleType:
     from resparse.data import digits, imagenet, synthetic
 
-    known: dict[str, Shape] = {
-        "digits": digits.SHAPE,
-        "imagenet": imagenet.SHAPE,
-        "random_imagenet": synthetic.SHAPE,
-    }
-    if name not in known:
-        raise UsageError(f"unknown dataset {name!r}; valid: {', '.join(known)}")
-    return known[name]
+    if name not in NAMES:
+        raise UsageError(f"unknown dataset {name!r}; valid: {', '.join(NAMES)}")
+    return dict(zip(NAMES, (digits, imagenet, synthetic), strict=True))[name]
+
+
+def describe(name: str) -> Shape:
+    """Classes, image shape and training size; raises UsageError for an unknown name."""
+    shape: Shape = _module(name).SHAPE
+    return shape
 
 
 def load(name: str, root: Path | None) -> Data:
     """The dataset, ready; raises Missing with what to put where when it is not there."""
-    from resparse.data import digits, imagenet, synthetic
-
-    describe(name)
-    if name == "digits":
-        return digits.load()
-    if name == "imagenet":
-        return imagenet.load(root)
-    return synthetic.load()
+    loaded: Data = _module(name).load(root)
+    return loaded

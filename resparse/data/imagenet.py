@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from resparse.data import Batch
+from resparse.data import Batch, Shape
 from resparse.errors import Missing
 from resparse.seeds import derive, generator
 
@@ -16,15 +16,7 @@ TRAIN, TEST = 1_281_167, 50_000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class ImageNetShape(NamedTuple):
-    """Known without having the images."""
-
-    classes: int = 1000
-    image_shape: tuple[int, ...] = (3, 224, 224)
-    train_size: int = TRAIN
-
-
-SHAPE = ImageNetShape()
+SHAPE = Shape(classes=1000, image_shape=(3, 224, 224), train_size=TRAIN)
 
 
 def missing(root: Path | None) -> str | None:

@@ -1,6 +1,7 @@
 """Models by name; each is built from its own generator seed and leaves the global RNG alone."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ def build_model(name: str, classes: int, image_shape: tuple[int, ...], seed: int
 def maskable(model: nn.Module) -> dict[str, nn.Parameter]:
     """Weights that masks may cover: all of convolutions and linear layers, in network order."""
     return {
-        name: module.weight
+        name: cast(nn.Parameter, module.weight)
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }

@@ -1,0 +1,106 @@
+"""The columns that need no training: FLOPs, densities, R_s, for the paper's own network."""
+
+from functools import cache
+from typing import Any
+
+import torch
+
+from resparse import registry
+from resparse.artifact import Artifact, Row, recipe_of
+from resparse.data import describe
+from resparse.distributions import layer_counts
+from resparse.exploration import expected_explored
+from resparse.flops import forward_flops, layer_macs
+from resparse.method import Method, Parent
+from resparse.models import build_model, maskable
+from resparse.workloads import workload
+
+Numbers = dict[str, Any]
+
+
+@cache
+def network(model: str, dataset: str) -> tuple[dict[str, tuple[int, ...]], dict[str, int], int]:
+    """(weight shapes, MACs per layer, all parameters) of a model on a dataset's images."""
+    shape = describe(dataset)
+    net = build_model(model, shape.classes, shape.image_shape, 0)
+    shapes = {name: tuple(weight.shape) for name, weight in maskable(net).items()}
+    return shapes, layer_macs(net, shape.image_shape), sum(p.numel() for p in net.parameters())
+
+
+def sizes_of(shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
+    """Weights per layer."""
+    return {name: int(torch.Size(shape).numel()) for name, shape in shapes.items()}
+
+
+def cost(
+    method: Method, macs: dict[str, int], sizes: dict[str, int], *, batch_size: int
+) -> Numbers:
+    """Train and test FLOPs of a method from the counts it announces."""
+
+    def sparse(step: int) -> float:
+        counts = method.nnz_at(step)
+        if isinstance(counts, int):
+            raise ValueError("a global budget has no FLOPs before training")
+        return forward_flops(macs, counts, sizes)
+
+    dense = forward_flops(macs, sizes, sizes)
+    flops = method.train_flops(dense, sparse)
+    length = 3 * dense * method.total_steps
+    last = sparse(method.total_steps - 1)
+    return {
+        "train_flops": sum(flops.values()) / length,
+        "train_parts": {part: value / length for part, value in flops.items()},
+        "train_flops_total": sum(flops.values()) * batch_size,
+        "test_flops": last / dense,
+        "test_flops_total": last,
+    }
+
+
+def row_numbers(artifact: Artifact, row: Row, sparsity: float) -> Numbers:
+    """Exact numbers of one row at one sparsity, by the paper level's protocol.
+
+    FLOP ratios are to dense training of the row's own length before ``length`` stretches it, so
+    a 2x row costs twice its 1x row. R_s appears where it is exact: dense, static, random growth.
+    """
+    problem = workload(artifact.exact_workload)
+    shapes, macs, total = network(problem.model, problem.dataset)
+    sizes = sizes_of(shapes)
+    density = 1.0 if row.distribution == "dense" else round(1.0 - sparsity, 9)
+    counts = layer_counts(row.distribution, shapes, density)
+    recipe = recipe_of(artifact, row, "paper")
+    parent = None
+    if row.parent is not None:
+        above = row_numbers(artifact, artifact.row(row.parent["row"]), sparsity)
+        dense_total = 3 * forward_flops(macs, sizes, sizes) * recipe.steps
+        parent = Parent(
+            masks={},
+            train_flops=above["train_flops"] * dense_total,
+            step=round(row.parent["at"] * recipe.steps),
+        )
+    method = registry.build(
+        row.method,
+        registry.resolve_fields(row.method, row.fields_at("paper")),
+        {name: counts[name] / size for name, size in sizes.items()},
+        sizes,
+        recipe.steps,
+        parent=parent,
+    )
+    numbers = cost(method, macs, sizes, batch_size=recipe.batch_size)
+    for name in ("train_flops",):
+        numbers[name] *= row.length
+    numbers["train_parts"] = {k: v * row.length for k, v in numbers["train_parts"].items()}
+    moves = any(method.updates_at(step) for step in range(recipe.steps))
+    random = method.random_growth_at(0) is not None
+    rs = None
+    if random or not moves:
+        due = (s for s in range(recipe.steps) if random and method.updates_at(s))
+        growth = (method.random_growth_at(s) or {} for s in due)
+        rs = expected_explored(counts, sizes, growth).mean
+    return numbers | {
+        "rs": rs,
+        "nnz": sum(counts.values()),
+        "maskable": sum(sizes.values()),
+        "total": total,
+        "steps": recipe.steps,
+        "batch_size": recipe.batch_size,
+    }

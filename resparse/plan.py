@@ -1,0 +1,107 @@
+"""What a level would run and cost, before anything runs."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from resparse import data
+from resparse.artifact import Artifact, Planned
+from resparse.data import imagenet
+from resparse.exact import network, sizes_of
+from resparse.flops import forward_flops
+from resparse.models import build_model
+from resparse.runner import with_parents
+from resparse.workloads import Workload
+
+if TYPE_CHECKING:
+    from resparse.reproduce import Options
+
+KEPT = 2  # checkpoints of a run in training
+COPIES = 3  # weights, momentum, masks and history in each
+
+
+def disk_bytes(problem: Workload) -> int:
+    """Free space a running training needs: its checkpoints, its final weights, its records."""
+    _, _, total = network(problem.model, problem.dataset)
+    return (KEPT * COPIES + 1) * 4 * total + 50_000_000
+
+
+def kept_bytes(problem: Workload) -> int:
+    """What one finished run keeps: final weights and masks, a snapshot at most."""
+    _, _, total = network(problem.model, problem.dataset)
+    return 2 * 5 * total
+
+
+def measured_speed(problem: Workload) -> tuple[float, str]:
+    """(FLOP/s, how it was measured): forward and backward of this model on this device."""
+    shape = data.describe(problem.dataset)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    batch = 64 if device == "cuda" or problem.model != "resnet50" else 4
+    model = build_model(problem.model, shape.classes, shape.image_shape, 0).to(device)
+    images = torch.randn(batch, *shape.image_shape, device=device)
+    labels = torch.zeros(batch, dtype=torch.long, device=device)
+    _, macs, _ = network(problem.model, problem.dataset)
+    for repeat in range(4):
+        if repeat == 1:  # the first pass warms up
+            began = time.perf_counter()
+        F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+    if device == "cuda":
+        torch.cuda.synchronize()
+    seconds = (time.perf_counter() - began) / 3
+    name = torch.cuda.get_device_name() if device == "cuda" else "this CPU"
+    return 3 * 2 * sum(macs.values()) * batch / seconds, f"measured on {name}, batch {batch}"
+
+
+def text(table: Artifact, options: "Options", planned: Sequence[Planned], problem: Workload) -> str:
+    """The plan in words: runs, steps, FLOPs, hours, data, disk."""
+    runs = with_parents([p.run for p in planned])
+    shapes, macs, _ = network(problem.model, problem.dataset)
+    sizes = sizes_of(shapes)
+    image = 3 * forward_flops(macs, sizes, sizes)  # FLOPs of training on one image, dense
+    if options.speed:
+        speed, how = options.speed * 1e12, f"stated: {options.speed} TFLOP/s"
+    else:
+        speed, how = measured_speed(problem)
+    lines = [
+        f"{table.id} at level {options.level}: {len(runs)} runs of {problem.model} on "
+        f"{problem.dataset}; it shows {table.level(options.level).shows}",
+        f"speed: {speed / 1e12:.4g} TFLOP/s ({how}); the masked engine computes dense FLOPs",
+        "",
+        f"{'row':14} {'sparsity':>8} {'runs':>5} {'steps':>9} {'batch':>6} {'FLOPs a run':>12}"
+        f" {'hours a run':>12}",
+    ]
+    total, seen = 0.0, set()
+    for item in planned:
+        run = item.run
+        cell = (item.label, item.sparsity)
+        flops = image * run.recipe.batch_size * (run.recipe.steps - run.start_step)
+        if run.key not in seen:
+            total += flops
+        seen.add(run.key)
+        if run.seed == planned[0].run.seed:
+            count = sum((p.label, p.sparsity) == cell for p in planned)
+            lines.append(
+                f"{item.label:14} {item.sparsity:8} {count:5} {run.recipe.steps:9,} "
+                f"{run.recipe.batch_size:6} {flops:12.3g} {flops / speed / 3600:12.4g}"
+            )
+    kind = "GPU-hours" if torch.cuda.is_available() or options.speed else "hours on this CPU"
+    needed = disk_bytes(problem)
+    lines += [
+        "",
+        f"together {total:.3g} FLOPs, {total / speed / 3600:.4g} {kind} "
+        f"(dense rows are trained once and shared by the sparsities)",
+        f"disk: {needed / 1e9:.2f} GB free needed for a run in training, "
+        f"at most {len(runs) * kept_bytes(problem) / 1e9:.2f} GB for what all runs keep",
+    ]
+    if problem.dataset == "imagenet":
+        lack = imagenet.missing(options.data_root)
+        lines.append("data: " + (f"missing: {lack}" if lack else "ImageNet is there"))
+        lines.append("the images take about 150 GB")
+        if not torch.cuda.is_available():
+            lines.append("device: no CUDA GPU is visible; this level needs one")
+    else:
+        lines.append("data: the images come with scikit-learn")
+    return "\n".join(lines)

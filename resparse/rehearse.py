@@ -1,0 +1,72 @@
+"""Three real optimizer steps of a level's own model for every row: proof that runs start."""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from resparse import registry
+from resparse.artifact import Planned
+from resparse.data import load
+from resparse.errors import RunFailed
+from resparse.record import Run, RunStore
+from resparse.runner import provenance, with_parents
+from resparse.trainer import Stopped
+from resparse.worker import train_and_commit
+
+_SHORT = {"interval": 2, "begin": 0.0, "end": 2 / 3, "t_end": 1.0}
+
+
+def shortened(run: Run) -> Run:
+    """``run`` with three steps of batch 2 on random images and, if its method moves, one update."""
+    dataset = "random_imagenet" if run.dataset == "imagenet" else run.dataset
+    fields = {name: _SHORT.get(name, value) for name, value in run.fields.items()}
+    recipe = dataclasses.replace(
+        run.recipe, batch_size=2, steps=3, warmup=0, lr_drops=(), lr=min(run.recipe.lr, 0.01)
+    )
+    return dataclasses.replace(
+        run,
+        dataset=dataset,
+        dataset_sha256=load(dataset, None).sha256,
+        fields=registry.resolve_fields(run.method, fields),
+        recipe=recipe,
+        precision="fp32",
+        parent=shortened(run.parent) if run.parent else None,
+        start_step=1 if run.parent else 0,
+        snapshots=(1,) if run.snapshots else (),
+    )
+
+
+def rehearse(planned: Sequence[Planned], device: str, say: Callable[[str], None]) -> None:
+    """Each distinct run: two steps, a checkpoint, a fresh start from it, a third step, evaluation.
+
+    Everything lies in a temporary folder and is discarded. Raises RunFailed where a run did not
+    resume, or a method that moves masks did not move them.
+    """
+    runs = with_parents([shortened(p.run) for p in planned])
+    with tempfile.TemporaryDirectory() as folder:
+        store, facts = RunStore(Path(folder)), provenance()
+        for run in runs:
+            began = time.monotonic()
+            how = {"data_root": None, "device": device, "provenance": facts}
+            try:
+                train_and_commit(run, store, stop_after=2, **how)  # type: ignore[arg-type]
+            except Stopped:
+                pass
+            else:
+                raise RunFailed(f"rehearsal of {run.method}: it did not stop at its checkpoint")
+            record = train_and_commit(run, store, **how)  # type: ignore[arg-type]
+            events = (store.folder(run).path / "events.jsonl").read_text()
+            if '"event":"resumed"' not in events:
+                raise RunFailed(f"rehearsal of {run.method}: it did not resume from its checkpoint")
+            moves = "interval" in run.fields
+            updates = record.outcome["updates"]
+            if moves != (updates > 0):
+                raise RunFailed(f"rehearsal of {run.method}: {updates} mask updates in 3 steps")
+            nnz = sum(record.outcome["nnz"].values())
+            say(
+                f"rehearsed {run.method} at density {run.density}: {run.model}, 3 steps, "
+                f"{updates} update, checkpoint, resume, evaluation; {nnz:,} of "
+                f"{record.outcome['maskable']:,} weights; {time.monotonic() - began:.1f} s"
+            )

@@ -1,0 +1,208 @@
+"""The command `reproduce`: plan, check, train what is missing, and report a table."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from resparse import artifact as artifacts
+from resparse import cells, data, plan, render
+from resparse.artifact import ROOT, Artifact, Planned
+from resparse.data import imagenet
+from resparse.errors import Missing, worst
+from resparse.files import require_writable
+from resparse.progress import Progress
+from resparse.record import Record, RunStore
+from resparse.rehearse import rehearse
+from resparse.runner import git, pending, run_all
+from resparse.verdict import Verdict, exit_code
+from resparse.worker import code_of
+from resparse.workloads import Workload, workload
+
+CODE = ("resparse", "methods", "benchmarks", "requirements", "pyproject.toml", "noxfile.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    name: str
+    level: str = "smoke"
+    seeds: tuple[int, ...] | None = None
+    only: tuple[str, ...] = ()
+    sparsities: tuple[float, ...] = ()
+    exact_only: bool = False
+    plan_only: bool = False
+    rehearse: bool = False
+    from_records: bool = False
+    data_root: Path | None = None
+    runs: Path = ROOT / "runs"
+    out: Path = ROOT / "reports"
+    device: str = "auto"
+    workers: int | None = None
+    speed: float | None = None
+    strict: bool = False
+    json: bool = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether less than the whole table is asked for; such a report is printed, not kept."""
+        return bool(self.only or self.sparsities or self.seeds)
+
+
+def reproduce(options: Options) -> int:
+    """Do what ``options`` ask; returns the command's exit code."""
+    table = artifacts.load(options.name)
+    level = table.level(options.level)
+    problem = workload(level.workload)
+    seeds = artifacts.check_seeds(options.seeds or level.seeds, "--seeds")
+    choice = {"seeds": seeds, "only": options.only, "sparsities": options.sparsities}
+    planned = artifacts.plan(table, options.level, "unread", **choice)  # type: ignore[arg-type]
+    if options.plan_only:
+        print(plan.text(table, options, planned, problem))
+        return 0
+    if options.exact_only:
+        return _report(table, options, seeds, "cpu", {}, {}, set())
+    if options.rehearse:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        rehearse(planned, device, lambda line: print(line, flush=True))
+        return 0
+    device = require_ready(problem, options)
+    if not options.partial:
+        require_writable(options.out)
+    store = RunStore(options.runs)
+    images = data.load(problem.dataset, options.data_root)
+    planned = artifacts.plan(table, options.level, images.sha256, **choice)  # type: ignore[arg-type]
+    failures = {} if options.from_records else _train(planned, store, device, options)
+    return _report(table, options, seeds, device, *_collect(planned, store, failures))
+
+
+def require_ready(problem: Workload, options: Options) -> str:
+    """The device to train on; raises Missing with everything that is not here, before any run."""
+    lacking = []
+    if problem.dataset == "imagenet":
+        lack = imagenet.missing(options.data_root)
+        if lack:
+            lacking.append(lack)
+    device = "cuda" if problem.needs_gpu else "cpu"
+    if options.device != "auto":
+        device = options.device
+    if device.startswith("cuda"):
+        lacking += gpu_lacks()
+    if lacking:
+        raise Missing(
+            f"level {options.level} of {options.name} cannot run here: {'; '.join(lacking)}. "
+            f"See its cost with --plan, try it without data with --rehearse"
+        )
+    require_writable(options.runs, plan.disk_bytes(problem))
+    return device
+
+
+def gpu_lacks() -> list[str]:
+    """Why this machine's GPU cannot be used, empty where it can."""
+    if not torch.cuda.is_available():
+        return ["no CUDA GPU is visible"]
+    major, minor = torch.cuda.get_device_capability()
+    built = torch.cuda.get_arch_list()
+    if f"sm_{major}{minor}" not in built and not any(
+        arch.startswith(f"sm_{major}") and int(arch[3:]) <= 10 * major + minor for arch in built
+    ):
+        return [
+            f"torch {torch.__version__} has no kernels for {torch.cuda.get_device_name()} "
+            f"(sm_{major}{minor}; it has {', '.join(built)}): install requirements/v100.lock"
+        ]
+    return []
+
+
+def _train(
+    planned: Sequence[Planned], store: RunStore, device: str, options: Options
+) -> dict[str, str]:
+    runs = [p.run for p in planned]
+    todo = pending(runs, store, rerun_stale=options.level == "smoke")
+    workers = options.workers or (len(os.sched_getaffinity(0)) if device == "cpu" else 1)
+    total = len({run.key for run in runs} | {run.key for run in todo})
+    with Progress(total, total - len(todo), quiet=options.json) as progress:
+        return run_all(
+            todo,
+            store,
+            data_root=options.data_root,
+            device=device,
+            workers=workers,
+            notify=progress.notify,
+        )
+
+
+def _collect(
+    planned: Sequence[Planned], store: RunStore, failures: dict[str, str]
+) -> tuple[dict[tuple[str, float], list[Record | None]], dict[tuple[str, float], str], set[str]]:
+    """(records, failures) by cell, and the keys of records made by other code."""
+    records: dict[tuple[str, float], list[Record | None]] = {}
+    failed: dict[tuple[str, float], str] = {}
+    stale = set()
+    for item in planned:
+        cell = (item.label, item.sparsity)
+        record = store.record(item.run)
+        records.setdefault(cell, []).append(record)
+        if record is None and item.run.key in failures:
+            failed[cell] = f"seed {item.run.seed}: {failures[item.run.key]}"
+        if record is not None and record.fingerprint != code_of(item.run.method):
+            stale.add(record.key)
+    return records, failed, stale
+
+
+def _report(
+    table: Artifact,
+    options: Options,
+    seeds: Sequence[int],
+    device: str,
+    records: dict[tuple[str, float], list[Record | None]],
+    failed: dict[tuple[str, float], str],
+    stale: set[str],
+) -> int:
+    exact = options.exact_only
+    level = table.level(options.level)
+    sparsities = options.sparsities or table.sparsities
+    labels = [r.label for r in table.rows if not options.only or r.label in options.only]
+    rows = cells.build(
+        table,
+        options.level,
+        records,
+        failed,
+        stale,
+        comparable=options.level == "paper",
+        sparsities=sparsities,
+        labels=labels,
+        exact_only=exact,
+    )
+    name = f"nox -s {table.name}" + (" -- --exact-only" if exact else "")
+    shows = "FLOPs and R_s of the paper's own network, computed" if exact else level.shows
+    header = {
+        "command": name if options.level == "smoke" else f"{name} -- --level {options.level}",
+        "git sha": (git("rev-parse", "HEAD")[:12] or "unknown")
+        + (" + uncommitted changes" if git("status", "--porcelain", "--", *CODE) else ""),
+        "device": "none: nothing is trained" if exact else device,
+        "seeds": "none" if exact else ", ".join(map(str, seeds)),
+        "level": "exact columns only" if exact else f"{options.level} ({level.workload})",
+        "what it shows": shows,
+        "engine": "masked: simulated sparsity, no time is saved",
+        "margin": f"{table.margin_pp} percentage points: {table.margin_reason}",
+    }
+    report = render.Report(table, header, rows)
+    if options.json:
+        print(render.as_json(report))
+    else:
+        render.to_terminal(report)
+    if not options.partial:
+        folder = options.out / table.paper
+        require_writable(folder)
+        suffix = "-exact" if exact else "" if options.level == "smoke" else f"-{options.level}"
+        written = render.write(report, folder, table.name + suffix)
+        if not options.json:
+            print(f"written: {', '.join(str(path) for path in written)}")
+    verdicts: list[Verdict] = []
+    for row in rows:
+        for cell in row.cells.values():
+            verdicts += [cell.verdict, *([cell.frozen_verdict] if cell.frozen_verdict else [])]
+    return worst([exit_code(verdicts, strict=options.strict), 2 if failed else 0])

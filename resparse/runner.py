@@ -1,0 +1,144 @@
+"""Many runs on one machine: a process each, forked from one that has torch loaded."""
+
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from resparse.artifact import ROOT
+from resparse.errors import RunFailed
+from resparse.files import file_sha256, read_json
+from resparse.precision import PORTABLE_ENV
+from resparse.record import Run, RunFolder, RunStore
+from resparse.worker import code_of
+
+Notify = Callable[[Run, str], None]  # (run, "running" | "done" | "failed")
+
+
+def with_parents(runs: Sequence[Run]) -> list[Run]:
+    """Each distinct run once, parents before children."""
+    ordered: dict[str, Run] = {}
+
+    def add(run: Run) -> None:
+        if run.parent is not None:
+            add(run.parent)
+        ordered.setdefault(run.key, run)
+
+    for run in runs:
+        add(run)
+    return list(ordered.values())
+
+
+def pending(runs: Sequence[Run], store: RunStore, *, rerun_stale: bool) -> list[Run]:
+    """Runs without a committed record; with ``rerun_stale`` also those made by other code.
+
+    A stale run is moved to stale/, not deleted; so are its children, whose start it was.
+    """
+    todo: list[Run] = []
+    for run in with_parents(runs):
+        record = store.record(run)
+        redone = run.parent is not None and run.parent in todo
+        stale = record is not None and record.fingerprint != code_of(run.method)
+        if record is not None and rerun_stale and (stale or redone):
+            store.set_aside(run, record.fingerprint)
+            record = None
+        if record is None:
+            todo.append(run)
+    return todo
+
+
+def provenance() -> dict[str, Any]:
+    """The environment that every record of this command carries."""
+    import torch
+
+    lock = ROOT / "requirements" / "default.lock"
+    return {
+        "command": " ".join(["resparse", *sys.argv[1:]]),
+        "git_sha": git("rev-parse", "HEAD") or "unknown",
+        "git_dirty": bool(git("status", "--porcelain")),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda or "none",
+        "lock_sha256": file_sha256(lock) if lock.is_file() else "none",
+        "world_size": 1,
+    }
+
+
+def git(*arguments: str) -> str:
+    """Output of a git command in this checkout, empty where there is none."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def run_all(
+    runs: Sequence[Run],
+    store: RunStore,
+    *,
+    data_root: Path | None,
+    device: str,
+    workers: int,
+    notify: Notify,
+) -> dict[str, str]:
+    """Train ``runs`` (parents included), at most ``workers`` at once: run key -> why it failed.
+
+    Each run starts when its parent is committed. Ctrl-C ends the processes and is passed on; what
+    is committed or checkpointed stays.
+    """
+    if any(run.precision == "portable" for run in runs):
+        os.environ.update(PORTABLE_ENV)  # read by the fork server's torch
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["resparse.worker", "sklearn.datasets"])
+    facts, waiting = provenance(), list(runs)
+    active: dict[Any, tuple[Any, Run]] = {}
+    failed: dict[str, str] = {}
+    try:
+        while waiting or active:
+            for run in [r for r in waiting if r.parent and r.parent.key in failed]:
+                waiting.remove(run)
+                failed[run.key] = f"its parent {run.parent.key if run.parent else ''} failed"
+                notify(run, "failed")
+            ready = [r for r in waiting if not r.parent or store.folder(r.parent).committed]
+            for run in ready[: workers - len(active)]:
+                waiting.remove(run)
+                arguments = (run.config, str(store.root), str(data_root or ""), device, facts)
+                process = context.Process(target=_main, args=arguments, daemon=True)
+                process.start()
+                active[process.sentinel] = (process, run)
+                notify(run, "running")
+            if not active and waiting:
+                raise RunFailed(f"run {waiting[0].key} waits for a parent nobody trains")
+            for sentinel in wait(list(active)):
+                process, run = active.pop(sentinel)
+                process.join()
+                folder = store.folder(run)
+                if not folder.committed:
+                    failed[run.key] = _why(folder, process.exitcode)
+                notify(run, "done" if folder.committed else "failed")
+    finally:
+        for process, _ in active.values():
+            process.terminate()
+            process.join()
+    return failed
+
+
+def _main(*arguments: Any) -> None:
+    from resparse import worker
+
+    worker.main(*arguments)
+
+
+def _why(folder: RunFolder, exitcode: int | None) -> str:
+    failure = folder.path / "failure.json"
+    if failure.is_file() and exitcode == 1:
+        return str(read_json(failure)["reason"])
+    return f"its process ended with exit code {exitcode}"

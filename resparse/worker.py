@@ -1,0 +1,119 @@
+"""One run in a process of its own: from configuration to committed record."""
+
+import os
+import signal
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from resparse import data, precision, registry
+from resparse.distributions import layer_counts
+from resparse.errors import ResparseError
+from resparse.exact import network
+from resparse.files import write_json
+from resparse.method import Parent
+from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
+from resparse.trainer import train
+
+_PARTS = ("masks", "method", "schedules", "distributions", "exploration", "flops", "seeds")
+_LOOP = ("trainer", "training", "outcome", "precision")
+
+
+def code_of(method: str) -> str:
+    """Fingerprint of the code that decides a run's numbers."""
+    here = Path(__file__).resolve().parent
+    files = [here / f"{part}.py" for part in (*_PARTS, *_LOOP)]
+    files += [*here.glob("data/*.py"), *here.glob("models/*.py")]
+    return fingerprint([*files, registry.methods_folder() / f"{method}.py"])
+
+
+def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor]] | None:
+    """What ``run`` takes from its parent: final masks and cost, and weights at the rewind step."""
+    if run.parent is None:
+        return None
+    record = store.record(run.parent)
+    if record is None:
+        raise ResparseError(f"parent run {run.parent.key} of {run.key} is not finished")
+    folder = store.folder(run.parent).path
+    final = load_file(folder / "final.safetensors")
+    weights = load_file(folder / f"snapshot-{run.start_step}.safetensors")
+    parent = Parent(
+        masks={n.removeprefix("mask/"): m for n, m in final.items() if n.startswith("mask/")},
+        train_flops=sum(record.outcome["train_flops"].values()),
+        step=run.start_step,
+    )
+    return parent, {n.removeprefix("model/"): w for n, w in weights.items()}
+
+
+def train_and_commit(
+    run: Run,
+    store: RunStore,
+    *,
+    data_root: Path | None,
+    device: str,
+    provenance: dict[str, Any],
+    **how: Any,
+) -> Record:
+    """Train ``run`` in this process and commit its record; ``how`` goes to trainer.train."""
+    precision.enter(run.precision)
+    folder = store.folder(run)
+    with folder.lock():
+        began = time.monotonic()
+        images = data.load(run.dataset, data_root)
+        shapes, _, _ = network(run.model, run.dataset)
+        counts = layer_counts(run.distribution, shapes, run.density)
+        write_json(folder.path / "manifest.json", run.config)
+        folder.event(event="started", pid=os.getpid())
+        status, reason, outcome, curves, files = train(
+            run, images, counts, folder, parent=parent_of(run, store), device=device, **how
+        )
+        record = Record(
+            key=run.key,
+            config=run.config,
+            fingerprint=code_of(run.method),
+            status=status,
+            reason=reason,
+            outcome=outcome,
+            curves=curves,
+            provenance=provenance
+            | {
+                "wall_s": round(time.monotonic() - began, 3),
+                "device": device if device == "cpu" else torch.cuda.get_device_name(device),
+                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+                "threads": torch.get_num_threads(),
+                "determinism": precision.determinism(run.precision, device),
+            },
+        )
+        folder.event(event="finished", status=status)
+        (folder.path / "failure.json").unlink(missing_ok=True)
+        folder.commit(record, files)
+    return record
+
+
+def main(
+    config: dict[str, Any],
+    root: str,
+    data_root: str | None,
+    device: str,
+    provenance: dict[str, Any],
+) -> None:
+    """Entry of the process; a failure is written beside the run and ends with exit code 1."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    run, store = Run.from_config(config), RunStore(Path(root))
+    try:
+        train_and_commit(
+            run,
+            store,
+            data_root=Path(data_root) if data_root else None,
+            device=device,
+            provenance=provenance,
+        )
+    except Exception as error:
+        failure = {"reason": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+        write_json(RunFolder(store.root / run.key).path / "failure.json", failure)
+        raise SystemExit(1) from error
