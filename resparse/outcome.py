@@ -39,14 +39,18 @@ def correct(t: Training, split: str) -> int:
 
 
 def end_epoch(t: Training, epoch: int) -> None:
-    """Note the epoch's mean loss and validation score; test where validation is the best yet."""
+    """Note the epoch's mean loss and validation score; test where validation is the best yet.
+
+    Only epochs at the final density count: a network that is still to be pruned is another one.
+    """
     p = t.progress
     p.train_loss.append(p.loss_sum / p.loss_steps)
     p.loss_sum, p.loss_steps = 0.0, 0
     if t.data.size("val"):
         val = correct(t, "val")
         p.val_top1.append(100.0 * val / t.data.size("val"))
-        if val > p.best_val:
+        final = t.method.nnz_at(t.run.recipe.steps - 1)
+        if val > p.best_val and t.method.nnz_at(p.step - 1) == final:
             p.best_val, p.best_epoch, p.best_test = val, epoch, correct(t, "test")
 
 

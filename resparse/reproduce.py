@@ -58,6 +58,8 @@ def reproduce(options: Options) -> int:
     level = table.level(options.level)
     problem = workload(level.workload)
     seeds = artifacts.check_seeds(options.seeds or level.seeds, "--seeds")
+    if options.rehearse:
+        seeds = seeds[:1]
     choice = {"seeds": seeds, "only": options.only, "sparsities": options.sparsities}
     planned = artifacts.plan(table, options.level, "unread", **choice)  # type: ignore[arg-type]
     if options.plan_only:

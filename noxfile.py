@@ -1,0 +1,149 @@
+"""Sessions: lint and tests (a bare ``nox``), one per file under benchmarks/, locks, freezing."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+ROOT = Path(__file__).resolve().parent
+BUILD = "requirements/build.lock"
+PAPERS = {  # folder under benchmarks/ -> tag, prefix of its session names
+    "itop": ("itop", ""),
+    "rigl_repro": ("rigl", "rigl_"),
+    "lottery_sanity": ("lottery", "lottery_"),
+}
+MEANINGS = {
+    0: "fine",
+    1: "a verdict failed",
+    2: "a run failed or did not verify",
+    3: "inconclusive under --strict",
+    4: "something needed is missing",
+    5: "usage",
+    75: "stopped and to be requeued: the same command continues",
+    130: "interrupted: the same command continues",
+}
+COMPILE = "pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url"
+
+nox.options.default_venv_backend = "none"  # nox makes one per session, 5 GB each: see environment
+nox.options.sessions = ["lint", "tests"]
+
+
+def lock_hash(name: str) -> str:
+    """12 hex digits over the lock ``name`` and the build lock; names its environment."""
+    files = (ROOT / f"requirements/{name}.lock", ROOT / BUILD)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def find_uv(session: nox.Session) -> str:
+    """The uv installed beside nox, else the one on PATH."""
+    found, uv = nox.virtualenv.find_uv()[:2]
+    if not found:
+        session.error("uv was not found: python3 -m pip install uv")
+    return uv
+
+
+def environment(session: nox.Session, lock: str = "default") -> str:
+    """Return the Python of the lock's environment, shared by all sessions, complete and active.
+
+    It holds the lock and this checkout in place; a stamp, written last, says that both are there.
+    """
+    folder = ROOT / ".nox" / f"{'env' if lock == 'default' else lock}-{lock_hash(lock)}"
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    session.env.update(VIRTUAL_ENV=str(folder), PATH=path, PYTHONPATH=None)  # no other code first
+    stamp = folder / "resparse.stamp"
+    project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:12]
+    complete = f"{lock_hash(lock)} {project} {ROOT}\n"
+    if not stamp.is_file() or stamp.read_text() != complete:
+        stamp.unlink(missing_ok=True)
+        uv = find_uv(session)
+        pinned = ("--require-hashes", "-b", BUILD, "-r", f"requirements/{lock}.lock")
+        session.run_install(uv, "venv", "-q", "-p", "3.11", "--allow-existing", str(folder))
+        session.run_install(uv, "pip", "install", *pinned)
+        session.run_install(uv, "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".")
+        stamp.write_text(complete)
+    return str(folder / "bin" / "python")
+
+
+def explained(code: int) -> str:
+    """One line that names resparse's exit code, which nox itself turns into 0 or 1."""
+    return f"resparse exited with {code}: {MEANINGS.get(code, 'ended by a signal or a bug')}"
+
+
+def resparse(session: nox.Session, *args: str) -> None:
+    """Run a resparse command; the last line says what its exit code means."""
+    python = environment(session)
+    try:  # an interrupted run gets a minute to write its checkpoint
+        if session.run(python, "-m", "resparse", *args, interrupt_timeout=60):
+            session.log(explained(0))
+    except CommandFailed as failed:  # "... exit code N" or "... code N", by the version of nox
+        session.error(explained(int(str(failed).split()[-1])))
+    except KeyboardInterrupt:
+        session.warn(explained(130))
+        raise
+
+
+def benchmark(file: Path) -> None:
+    """Make the session of one benchmark file."""
+    tag, prefix = PAPERS[file.parent.name]
+
+    @nox.session(name=f"{prefix}{file.stem}", tags=[tag])
+    def reproduce(session: nox.Session) -> None:
+        """Reproduce one table or figure; what follows -- goes to resparse."""
+        resparse(session, "reproduce", f"{file.parent.name}/{file.stem}", *session.posargs)
+
+
+for toml in sorted(ROOT.glob("benchmarks/*/*.toml")):
+    benchmark(toml)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Pytest on two workers of one thread each; what follows -- goes to pytest."""
+    python = environment(session)
+    session.run(python, "-m", "pytest", "-n", "2", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, and mypy --strict on the package with methods/ where the wheel puts it."""
+    python = environment(session)
+    session.run(python, "-m", "ruff", "check", ".")
+    session.run(python, "-m", "ruff", "format", "--check", ".")
+    package = ROOT / ".nox" / "typed" / "resparse"  # mypy does not follow package-dir: links do
+    shutil.rmtree(package.parent, ignore_errors=True)
+    package.mkdir(parents=True)
+    for entry in (*(ROOT / "resparse").iterdir(), ROOT / "methods"):
+        if entry.name != "__pycache__":
+            (package / entry.name).symlink_to(entry)
+    settings = ("--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", "../mypy-cache")
+    with session.chdir(package.parent):
+        session.run(python, "-m", "mypy", "--strict", *settings, "-p", "resparse")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Re-resolve the locks; pins stay unless ``-- --upgrade``. FFCV needs its Debian packages."""
+    uv = find_uv(session)
+    for name in ("build", "default", "v100", "ffcv"):  # build first: reading ffcv's metadata builds
+        sources = f"--extra dev -c requirements/{name}.in pyproject.toml"
+        if name == "build":
+            sources = "requirements/build.in"
+        elif name == "ffcv":
+            sources = f"--extra ffcv -b {BUILD} {sources}"
+        command = f"{COMPILE} --no-header -q {sources} -o requirements/{name}.lock"
+        session.run(uv, *command.split(), *session.posargs)
+
+
+@nox.session
+def freeze(session: nox.Session) -> None:
+    """Rerun from an empty store and rewrite baselines/frozen/."""
+    resparse(session, "freeze", *session.posargs)
+
+
+@nox.session
+def v100(session: nox.Session) -> None:
+    """The tests under the last torch whose wheels carry sm_70, in an environment of its own."""
+    session.run(environment(session, "v100"), "-m", "pytest", *session.posargs)

@@ -1,0 +1,135 @@
+"""Small portable runs for the tests; the environment must be set before torch is imported."""
+
+import os
+
+os.environ.update(  # resparse.precision.PORTABLE_ENV, literally: importing it would import torch
+    {
+        "MKL_CBWR": "COMPATIBLE",
+        "ATEN_CPU_CAPABILITY": "default",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
+)
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from resparse import precision, registry
+from resparse.data import digits
+from resparse.distributions import layer_counts
+from resparse.method import Parent
+from resparse.models import build_model, maskable
+from resparse.record import Recipe, Run, RunFolder
+from resparse.trainer import train
+
+STEPS, PER_EPOCH, REWIND = 30, 14, 6  # 897 digits in batches of 64: 14 steps an epoch
+
+# every method, with fields under which masks move on both sides of step 17
+FIELDS = {
+    "dense": {},
+    "gmp": {"interval": 5, "begin": 0.1, "end": 0.9},
+    "ltr": {},
+    "rigl": {"interval": 4, "alpha": 0.4, "t_end": 0.9},
+    "rigl_itop": {"interval": 4},
+    "set": {"interval": 4, "alpha": 0.4},
+    "snfs": {"interval": 4, "alpha": 0.4, "t_end": 0.9},
+    "static": {},
+}
+
+
+def make_run(method, steps=STEPS, seed=0, lr=0.1, snapshots=(), **fields):
+    """A run of resnet8 on digits; ltr's parent is the gmp run of the same length."""
+    ltr = method == "ltr"
+    return Run(
+        model="resnet8",
+        dataset="digits",
+        dataset_sha256="0" * 64,
+        method=method,
+        fields=registry.resolve_fields(method, FIELDS[method] | fields),
+        distribution="dense" if method == "dense" else "erk",
+        density=1.0 if method == "dense" else 0.2,
+        recipe=Recipe(
+            batch_size=64, steps=steps, lr=lr, lr_shape="cosine", nesterov=True, weight_decay=5e-4
+        ),
+        seed=seed,
+        precision="portable",
+        parent=make_run("gmp", steps, seed, lr, (REWIND,)) if ltr else None,
+        start_step=REWIND if ltr else 0,
+        snapshots=snapshots,
+    )
+
+
+def counts_of(run):
+    """Target weights per layer."""
+    weights = maskable(build_model(run.model, 10, (1, 8, 8), 0))
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    return layer_counts(run.distribution, shapes, run.density)
+
+
+def parent_of(run, root):
+    """What start() takes: the parent's masks and snapshot, read from its folder; trained once."""
+    if run.parent is None:
+        return None
+    folder = new_folder(root / f"parent-{run.parent.key}")
+    outcome = train(run.parent, digits.load(), counts_of(run.parent), folder)[2]
+    final = load_file(folder.path / "final.safetensors")
+    snapshot = load_file(folder.path / f"snapshot-{run.start_step}.safetensors")
+    parent = Parent(
+        masks=part(final, "mask/"),
+        train_flops=sum(outcome["train_flops"].values()),
+        step=run.start_step,
+    )
+    return parent, part(snapshot, "model/")
+
+
+def part(tensors, prefix):
+    """The tensors under a prefix, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def new_folder(path: Path) -> RunFolder:
+    path.mkdir(parents=True, exist_ok=True)
+    return RunFolder(path)
+
+
+class Watched:
+    """Digits that call ``see(step, images, labels)`` before each training batch is used."""
+
+    def __init__(self, see, data=None):
+        self.data, self.see = data or digits.load(), see
+
+    def __getattr__(self, name):
+        return getattr(self.data, name)
+
+    def train_batches(self, seed, batch_size, start, stop):
+        batches = self.data.train_batches(seed, batch_size, start, stop)
+        for step, (images, labels) in enumerate(batches, start=start):
+            changed = self.see(step, images, labels)
+            yield (images if changed is None else changed), labels
+
+
+def train_to(path, run, parent=None, data=None, **options):
+    """train() in a folder of its own."""
+    data = data or digits.load()
+    return train(run, data, counts_of(run), new_folder(path), parent=parent, **options)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def portable():
+    """Every test of the process computes in portable numerics, whatever their order."""
+    precision.enter("portable")
+    assert torch.get_num_threads() == 1
+
+
+@pytest.fixture
+def small_run():
+    """A function from a method's name (and overrides of Run's fields) to a small Run."""
+
+    def small(method, **changes):
+        return dataclasses.replace(make_run(method), **changes)
+
+    return small

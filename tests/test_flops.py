@@ -1,0 +1,86 @@
+"""MACs against counts made by hand and by the papers; counting leaves the model as it was."""
+
+import math
+
+import pytest
+import torch
+
+from resparse.flops import forward_flops, layer_macs
+from resparse.models import build_model, maskable
+
+# out * in * kernel * kernel * output positions
+RESNET8 = {
+    "conv1": 4 * 1 * 9 * 64,
+    "stages.0.conv1": 4 * 4 * 9 * 64,
+    "stages.0.conv2": 4 * 4 * 9 * 64,
+    "stages.1.conv1": 8 * 4 * 9 * 16,
+    "stages.1.conv2": 8 * 8 * 9 * 16,
+    "stages.1.shortcut.0": 8 * 4 * 1 * 16,
+    "stages.2.conv1": 16 * 8 * 9 * 4,
+    "stages.2.conv2": 16 * 16 * 9 * 4,
+    "stages.2.shortcut.0": 16 * 8 * 1 * 4,
+    "fc": 10 * 16,
+}
+
+
+def test_resnet8_by_hand():
+    macs = layer_macs(build_model("resnet8", 10, (1, 8, 8), 0), (1, 8, 8))
+    assert macs == RESNET8
+    assert list(macs) == list(RESNET8)  # network order
+    assert sum(macs.values()) == 49_568
+
+
+def test_resnet50_of_the_papers():
+    model = build_model("resnet50", 1000, (3, 224, 224), 0)
+    macs = layer_macs(model, (3, 224, 224))
+    assert sum(macs.values()) == 4_089_184_256
+    assert macs["conv1"] == 64 * 3 * 49 * 112 * 112
+    assert macs["fc"] == 1000 * 2048
+    assert len(macs) == 54
+    sizes = {name: weight.numel() for name, weight in maskable(model).items()}
+    assert list(sizes) == list(macs)
+    assert sum(sizes.values()) == 25_502_912
+    assert sum(w.numel() for w in model.parameters()) == 25_557_032
+    assert forward_flops(macs, sizes, sizes) == 2 * 4_089_184_256
+
+
+def test_resnet50_refuses_other_images():
+    with pytest.raises(ValueError, match="3x224x224"):
+        build_model("resnet50", 1000, (1, 8, 8), 0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_counting_changes_nothing(training):
+    model = build_model("resnet8", 10, (1, 8, 8), 0).train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    rng = torch.get_rng_state()
+    layer_macs(model, (1, 8, 8))
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert all(module.training is training for module in model.modules())
+    assert all(weight.grad is None for weight in model.parameters())
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_sparse_flops_count_the_kept_share_of_each_layer():
+    macs, sizes = {"a": 100, "b": 60}, {"a": 10, "b": 20}
+    assert forward_flops(macs, {"a": 10, "b": 20}, sizes) == 2 * 160
+    assert forward_flops(macs, {"a": 5, "b": 1}, sizes) == 2 * (50 + 3)
+    assert forward_flops(macs, {"a": 0, "b": 0}, sizes) == 0
+
+
+def test_building_leaves_the_global_stream_and_repeats():
+    rng = torch.get_rng_state()
+    models = [build_model("resnet8", 10, (1, 8, 8), seed) for seed in (1, 1, 2)]
+    assert torch.equal(torch.get_rng_state(), rng)
+    first, same, other = ([p.detach() for p in model.parameters()] for model in models)
+    assert all(torch.equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not torch.equal(first[0], other[0])
+
+
+def test_maskable_weights_are_those_of_convolutions_and_linear_layers():
+    weights = maskable(build_model("resnet8", 10, (1, 8, 8), 0))
+    assert list(weights) == list(RESNET8)
+    assert sum(weight.numel() for weight in weights.values()) == 4964
+    assert math.prod(weights["stages.1.shortcut.0"].shape) == 32

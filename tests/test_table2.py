@@ -1,0 +1,120 @@
+"""Table 2's exact columns, by arithmetic of their own; cells from fabricated records."""
+
+import pytest
+
+from resparse import artifact, cells
+from resparse.artifact import plan
+from resparse.record import Record
+from resparse.verdict import Verdict
+
+TABLE = artifact.load("itop/table2")
+FORWARD = {  # independent count: layer MACs times layer density, see tests/test_distributions.py
+    ("erk", 0.9): 0.24183,
+    ("erk", 0.8): 0.41380,
+    ("uniform", 0.9): 0.12597,
+    ("uniform", 0.8): 0.22309,
+}
+
+
+def gmp_mean(forward: float) -> float:
+    """Mean forward cost under pruning from 10,000 to 25,000 of 32,000 steps, every 500.
+
+    Uniform pruning with a dense first layer: cost is linear in the density of the rest.
+    """
+    target = {0.12597: 0.1, 0.22309: 0.2}[forward]
+    first = (forward - target) / (1 - target)
+    total = 0.0
+    for step in range(32_000):
+        pruned_at = min(step // 500 * 500, 25_000)
+        progress = min(max((pruned_at - 10_000) / 15_000, 0.0), 1.0)
+        density = target + (1 - target) * (1 - progress) ** 3
+        total += first + (1 - first) * density
+    return total / 32_000
+
+
+def by_hand(label: str, sparsity: float) -> tuple[float, float]:
+    """(train, test) ratios from the papers' formulas."""
+    erk, uniform = FORWARD[("erk", sparsity)], FORWARD[("uniform", sparsity)]
+    interval = {"RigL": 100, "RigL-ITOP": 4000, "RigL-ITOP_2x": 4000}.get(label, 0)
+    if interval:
+        step = (3 * interval * erk + 2 * erk + 1) / (interval + 1) / 3
+        return step * (2 if label.endswith("2x") else 1), erk
+    return {
+        "Dense": (1.0, 1.0),
+        "Static": (erk, erk),
+        "SET": (uniform, uniform),
+        "SNFS": ((2 * erk + 1) / 3, erk),
+        "GMP": (gmp_mean(uniform), uniform),
+        "LTR": (gmp_mean(uniform) + uniform * 30 / 32, uniform),
+    }[label]
+
+
+@pytest.mark.parametrize("sparsity", [0.9, 0.8])
+@pytest.mark.parametrize("label", [row.label for row in TABLE.rows])
+def test_exact_columns(label, sparsity):
+    found, numbers = cells.exact_cells(TABLE, TABLE.row(label), sparsity)
+    train, test = by_hand(label, sparsity)
+    assert numbers["train_flops"] == pytest.approx(train, abs=3e-5)
+    assert numbers["test_flops"] == pytest.approx(test, abs=3e-5)
+    verdicts = {found[metric].verdict for metric in ("train_flops", "test_flops")}
+    assert verdicts == {Verdict.NO_REFERENCE if label == "LTR" else Verdict.EXACT}
+
+
+def test_twenty_of_twenty_eight_ratios_name_an_erratum():
+    ratios = [
+        cell
+        for (label, _, metric), cell in TABLE.cells.items()
+        if metric in ("train_flops", "test_flops") and label != "Dense" and cell.published
+    ]
+    assert len(ratios) == 28
+    assert sum(cell.erratum is not None for cell in ratios) == 20
+    assert {cell.erratum for cell in ratios} - {None} <= set(TABLE.errata)
+
+
+def fabricated(label: str, sparsity: float, tops: list[float], **changes) -> list[Record]:
+    chosen = [
+        p for p in plan(TABLE, "paper", "hash", seeds=range(len(tops)), only=[label])
+        if p.sparsity == sparsity
+    ]  # fmt: skip
+    return [
+        Record(
+            key=p.run.key,
+            config=p.run.config,
+            fingerprint="f",
+            status=changes.get("status", "completed"),
+            reason="",
+            outcome={"top1_last": top, "top1_best_val": None, "rs": 0.83, "nnz": {"a": 1},
+                     "maskable": 10, "total": 11},
+            curves={},
+            provenance={},
+        )
+        for p, top in zip(chosen, tops, strict=True)
+    ]  # fmt: skip
+
+
+def top1(tops: list[float], comparable: bool = True, **changes):
+    records = fabricated("RigL-ITOP", 0.9, tops, **changes)
+    found = [*records, None] if changes.get("lost") else records
+    table = cells.build(
+        TABLE, "paper", {("RigL-ITOP", 0.9): found}, {}, set(changes.get("stale", [])),
+        comparable=comparable, sparsities=[0.9], labels=["RigL-ITOP"],
+    )  # fmt: skip
+    return table[0].cells["top1_last"]
+
+
+def test_verdicts_from_fabricated_records():
+    assert top1([73.80, 73.82, 73.84]).verdict is Verdict.REPRODUCED
+    assert top1([70.0, 70.1, 69.9]).verdict is Verdict.DEVIATES_LOW
+    assert top1([77.0, 77.1, 76.9]).verdict is Verdict.DEVIATES_HIGH
+    assert top1([73.8, 73.8, 73.8], comparable=False).verdict is Verdict.NOT_COMPARABLE
+    assert top1([73.8, 73.8], lost=True).verdict is Verdict.INCOMPLETE
+    assert top1([73.8, 73.8, 73.8], status="diverged").verdict is Verdict.UNSTABLE
+    stale = fabricated("RigL-ITOP", 0.9, [73.8])[0].key
+    assert top1([73.8, 73.8, 73.8], stale=[stale]).verdict is Verdict.STALE
+
+
+def test_no_record_is_not_run():
+    table = cells.build(
+        TABLE, "paper", {}, {}, set(), comparable=True, sparsities=[0.9], labels=["RigL"]
+    )
+    assert table[0].cells["top1_last"].verdict is Verdict.NOT_RUN
