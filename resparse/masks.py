@@ -28,6 +28,10 @@ class Change(NamedTuple):
     reset: Tensor | None = None
 
 
+class NonFinite(ValueError):
+    """A score is NaN: weights or gradients have diverged."""
+
+
 def top_k(
     score: Tensor, k: int, *, among: Tensor | None = None, ties: torch.Generator | None = None
 ) -> Tensor:
@@ -38,7 +42,7 @@ def top_k(
     >>> top_k(torch.tensor([3.0, 1.0, 3.0, 2.0]), 2).tolist()
     [True, False, True, False]
 
-    Raises ValueError when ``k`` exceeds the candidates or a score is NaN.
+    Raises ValueError when ``k`` exceeds the candidates, NonFinite when a score is NaN.
     """
     chosen = torch.zeros(score.numel(), dtype=torch.bool, device=score.device)
     flat = score.detach().flatten()
@@ -47,7 +51,7 @@ def top_k(
     if not 0 <= k <= values.numel():
         raise ValueError(f"cannot choose {k} of {values.numel()} candidate weights")
     if bool(values.isnan().any()):
-        raise ValueError("a score is NaN: weights or gradients have diverged")
+        raise NonFinite("a score is NaN: weights or gradients have diverged")
     if k > 0:
         threshold = values.kthvalue(values.numel() - k + 1).values
         above = values > threshold

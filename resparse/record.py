@@ -154,12 +154,15 @@ class RunFolder:
             file.write(line)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run for this process; the kernel lets go of it when the process ends."""
+    def lock(self, *, wait: bool = False) -> Iterator[None]:
+        """Hold the run for this process; the kernel lets go of it when the process ends.
+
+        Where another process holds it, ``wait`` for its end, else raise RunFailed naming it.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("a+") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 file.seek(0)
                 holder = file.read().strip() or "?"

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from resparse.checkpoint import save_tensors
 from resparse.data import Data
+from resparse.masks import NonFinite
 from resparse.method import Parent
 from resparse.outcome import end_epoch, outcome_of
 from resparse.record import Run, RunFolder
@@ -66,7 +67,11 @@ def train_steps(t: Training, stop: int) -> Iterator[int]:
             optimizer.step()
         if due:
             t.reseed(step)
-            masks.install(method.update_masks(step, masks.layers(dense, optimizer)), optimizer)
+            try:
+                changes = method.update_masks(step, masks.layers(dense, optimizer))
+            except NonFinite as error:
+                raise Diverged(f"mask update at step {step}: {error}") from error
+            masks.install(changes, optimizer)
             masks.check_counts(method.nnz_at(step), step)
             t.progress.forward.append((step, t.forward_now()))
 

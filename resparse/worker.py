@@ -62,7 +62,9 @@ def train_and_commit(
     """Train ``run`` in this process and commit its record; ``how`` goes to trainer.train."""
     precision.enter(run.precision)
     folder = store.folder(run)
-    with folder.lock():
+    with folder.lock(wait=True):  # a killed command's worker may still be at this run
+        if folder.committed:
+            return folder.record()
         began = time.monotonic()
         images = data.load(run.dataset, data_root)
         shapes, _, _ = network(run.model, run.dataset)
