@@ -1,6 +1,7 @@
 """Checkpoints that are whole and verified: tensors as safetensors, the rest as JSON."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path,
-) -> tuple[int, dict[str, Tensor], dict[str, Any], list[str]] | None:
-    """The newest checkpoint that verifies: (step, tensors, state, what was wrong with newer ones).
+    folder: Path, passed_over: Callable[[str], None]
+) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+    """The newest checkpoint that verifies, as (step, tensors, state); None where there is none.
 
-    A damaged checkpoint is passed over for the one before it, and named; never used.
+    A damaged one is never used: ``passed_over`` is told of it and the one before is tried.
     """
-    damaged: list[str] = []
     for path in sorted(folder.glob("checkpoint-*"), reverse=True):
         try:
             if file_sha256(path / "state.json") != (path / "state.sha256").read_text():
@@ -54,7 +54,7 @@ def load_checkpoint(
                 raise ValueError("tensors.safetensors does not match its hash")
             tensors = load_file(path / "tensors.safetensors")
         except (OSError, ValueError) as error:
-            damaged.append(f"{path.name}: {error}")
+            passed_over(f"{path.name}: {error}")
             continue
-        return meta["step"], tensors, meta["state"], damaged
+        return meta["step"], tensors, meta["state"]
     return None

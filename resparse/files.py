@@ -1,5 +1,6 @@
 """Files that are whole or not there: written aside, flushed, renamed; and their hashes."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -51,7 +52,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         aside.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Missing(f"disk full while writing {path}: free some space and repeat") from error
         raise Missing(f"cannot write {path}: {error.strerror}") from error

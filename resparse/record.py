@@ -187,13 +187,17 @@ class RunFolder:
 
     def verify(self) -> None:
         """Raise RunFailed unless every committed file still has its hash."""
-        for name, expected in json.loads((self.path / "COMMITTED").read_text()).items():
+        away = f"move {self.path} away and repeat the command to train the run again"
+        try:
+            hashes = json.loads((self.path / "COMMITTED").read_text())
+            if "record.json" not in hashes:
+                raise ValueError("it names no record")
+        except ValueError as error:
+            raise RunFailed(f"{self.path / 'COMMITTED'} is damaged ({error}); {away}") from error
+        for name, expected in hashes.items():
             path = self.path / name
             if not path.is_file() or file_sha256(path) != expected:
-                raise RunFailed(
-                    f"{path} is not what was committed (changed or missing); "
-                    f"move {self.path} away and repeat the command to train the run again"
-                )
+                raise RunFailed(f"{path} is not what was committed (changed or missing); {away}")
 
     def record(self) -> Record:
         """The committed record, verified."""

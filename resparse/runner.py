@@ -115,8 +115,10 @@ def run_all(
                 process.start()
                 active[process.sentinel] = (process, run)
                 notify(run, "running")
-            if not active and waiting:
-                raise RunFailed(f"run {waiting[0].key} waits for a parent nobody trains")
+            if not active:
+                if waiting:
+                    raise RunFailed(f"run {waiting[0].key} waits for a parent nobody trains")
+                break
             for sentinel in wait(list(active)):
                 process, run = active.pop(sentinel)
                 process.join()

@@ -117,12 +117,12 @@ def save(t: Training, folder: RunFolder) -> None:
 
 def resume(t: Training, folder: RunFolder) -> None:
     """Continue from the newest sound checkpoint in ``folder``, if there is one."""
-    found = load_checkpoint(folder.path)
+    found = load_checkpoint(
+        folder.path, lambda what: folder.event(event="damaged checkpoint passed over", what=what)
+    )
     if found is None:
         return
-    step, tensors, state, damaged = found
-    for what in damaged:
-        folder.event(event="damaged checkpoint passed over", what=what)
+    step, tensors, state = found
     state["forward"] = [tuple(pair) for pair in state["forward"]]
     t.progress = Progress(**state)
 

@@ -1,4 +1,4 @@
-"""Checkpoints: two are kept, a damaged one is passed over and named, half a one is none."""
+"""Checkpoints: two are kept, a damaged one is passed over and named, a half one is ignored."""
 
 import json
 
@@ -7,6 +7,13 @@ import torch
 
 from resparse.checkpoint import load_checkpoint, save_checkpoint, save_tensors
 from resparse.files import sha256
+
+
+def load(folder):
+    """(step, tensors, state, what was passed over), or None."""
+    damaged = []
+    found = load_checkpoint(folder, damaged.append)
+    return None if found is None else (*found, damaged)
 
 
 def tensors(step):
@@ -22,7 +29,7 @@ def folder(tmp_path):
 
 
 def test_the_newest_is_loaded_as_it_was_saved(folder):
-    step, loaded, state, damaged = load_checkpoint(folder)
+    step, loaded, state, damaged = load(folder)
     assert (step, state, damaged) == (10, {"step": 10, "curve": [0.1, 1 / 3]}, [])
     assert loaded.keys() == tensors(10).keys()
     for name, tensor in tensors(10).items():
@@ -40,7 +47,7 @@ def test_the_last_two_are_kept(folder):
 
 def test_the_same_step_again_replaces_its_checkpoint(folder):
     save_checkpoint(folder, 10, tensors(99), {"again": True})
-    step, loaded, state, _ = load_checkpoint(folder)
+    step, loaded, state, _ = load(folder)
     assert (step, state) == (10, {"again": True})
     assert torch.equal(loaded["weight"], tensors(99)["weight"])
     assert len(list(folder.iterdir())) == 2
@@ -65,7 +72,7 @@ FILES = ("tensors.safetensors", "state.json", "state.sha256")
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_falls_back_and_is_named(damage, name, folder):
     DAMAGE[damage](folder / "checkpoint-000000010" / name)
-    step, loaded, state, damaged = load_checkpoint(folder)
+    step, loaded, state, damaged = load(folder)
     assert (step, state["step"]) == (5, 5)
     assert torch.equal(loaded["weight"], tensors(5)["weight"])
     assert len(damaged) == 1
@@ -79,15 +86,15 @@ def test_every_byte_of_the_tensors_counts(tmp_path):
     whole = path.read_bytes()
     for at in range(len(whole)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        assert load_checkpoint(tmp_path) is None, at
+        assert load(tmp_path) is None, at
     path.write_bytes(whole)
-    assert load_checkpoint(tmp_path) is not None
+    assert load(tmp_path) is not None
 
 
 def test_state_and_tensors_of_two_checkpoints_do_not_mix(folder):
     old, new = folder / "checkpoint-000000005", folder / "checkpoint-000000010"
     (new / "tensors.safetensors").write_bytes((old / "tensors.safetensors").read_bytes())
-    found = load_checkpoint(folder)
+    found = load(folder)
     assert found[0] == 5
     assert found[3] == ["checkpoint-000000010: tensors.safetensors does not match its hash"]
 
@@ -95,20 +102,20 @@ def test_state_and_tensors_of_two_checkpoints_do_not_mix(folder):
 def test_all_damaged_is_none(folder):
     for path in folder.iterdir():
         flip(path / "tensors.safetensors")
-    assert load_checkpoint(folder) is None
+    assert load(folder) is None
 
 
 def test_none_in_an_empty_folder(tmp_path):
-    assert load_checkpoint(tmp_path) is None
+    assert load(tmp_path) is None
 
 
 def test_what_a_kill_left_half_written_is_ignored_and_does_not_stop_the_next_save(folder):
     left = folder / ".checkpoint-000000015.tmp"
     left.mkdir()
     (left / "tensors.safetensors").write_bytes(b"half")
-    assert load_checkpoint(folder)[0] == 10
+    assert load(folder)[0] == 10
     save_checkpoint(folder, 15, tensors(15), {})
-    assert load_checkpoint(folder)[0] == 15
+    assert load(folder)[0] == 15
     assert not left.exists()
 
 
@@ -122,7 +129,7 @@ def test_a_checkpoint_gets_its_name_only_when_complete(folder, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(folder, 15, tensors(15), {})
     assert not (folder / "checkpoint-000000015").exists()
-    assert load_checkpoint(folder)[0] == 10
+    assert load(folder)[0] == 10
 
 
 def test_the_hashes_are_of_the_files(folder):

@@ -118,4 +118,7 @@ def load(root: Path | None) -> ImageNet:
     lack = missing(root)
     if lack is not None or root is None:
         raise Missing(lack or "no data root")
-    return ImageNet(root)
+    try:
+        return ImageNet(root)
+    except FileNotFoundError as error:
+        raise Missing(f"ImageNet: {error}") from error
