@@ -294,10 +294,3 @@ def test_judge_refuses(bad, message):
     assert len(v.judge([good])) == 1
     with pytest.raises(ValueError, match=message):
         v.judge([good, bad])
-
-
-def test_a_table_without_statistical_cells_has_no_judgement():
-    assert v.judge([]) == []
-
-
-# ---------------------------------------------------------------- error rates and chances

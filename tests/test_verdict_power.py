@@ -168,3 +168,10 @@ def test_drop_test_without_spread():
 def test_drop_test_refuses(ours, frozen, pool):
     with pytest.raises(ValueError, match="at least one"):
         v.drop_test(ours, frozen, pool)
+
+
+def test_a_table_without_statistical_cells_has_no_judgement():
+    assert v.judge([]) == []
+
+
+# ---------------------------------------------------------------- error rates and chances
