@@ -118,3 +118,35 @@ def test_no_record_is_not_run():
         TABLE, "paper", {}, {}, set(), comparable=True, sparsities=[0.9], labels=["RigL"]
     )
     assert table[0].cells["top1_last"].verdict is Verdict.NOT_RUN
+
+
+def frozen_line(record: Record, outcome: dict) -> dict:
+    return {"row": "RigL-ITOP", "sparsity": 0.9, "key": record.key, "outcome": outcome}
+
+
+def against(tops: list[float], frozen_tops: list[float], monkeypatch) -> cells.Cell:
+    """Seeds 0 .. of ours against as many frozen seeds and more."""
+    ours = fabricated("RigL-ITOP", 0.9, tops)
+    old = fabricated("RigL-ITOP", 0.9, frozen_tops)
+    lines = {r.key: frozen_line(r, r.outcome) for r in old}
+    monkeypatch.setattr(cells, "frozen_records", lambda table, level: lines)
+    table = cells.build(
+        TABLE, "paper", {("RigL-ITOP", 0.9): ours}, {}, set(),
+        comparable=False, sparsities=[0.9], labels=["RigL-ITOP"],
+    )  # fmt: skip
+    return table[0].cells["top1_last"]
+
+
+def test_frozen_records_are_compared_by_equality_first_then_by_other_seeds(monkeypatch):
+    frozen = [91.0, 91.2, 91.4, 91.1, 91.3, 90.9, 91.2, 91.0]
+    same = against(frozen[:3], frozen, monkeypatch)
+    assert same.frozen_verdict is Verdict.IDENTICAL
+    one_bit = against([91.0, 91.2, 91.400001], frozen, monkeypatch)
+    assert one_bit.frozen_verdict is Verdict.WITHIN_TOLERANCE
+    assert "not identical" in one_bit.note
+    assert "5 other seeds" in one_bit.note  # the three seeds of ours are left out
+    assert "could have been seen" in one_bit.note
+    drop = against([88.0, 88.1, 88.2], frozen, monkeypatch)
+    assert drop.frozen_verdict is Verdict.DEVIATES_LOW
+    assert "one-sided p 0.000" in drop.note
+    assert against([91.0], [], monkeypatch).frozen_verdict is None
