@@ -122,7 +122,12 @@ class Record:
 
 def fingerprint(files: Iterable[Path]) -> str:
     """Hash of the code in ``files``; comments, docstrings and formatting do not count."""
-    return sha256("".join(_code_only(path) for path in sorted(files, key=lambda p: p.name)))[:16]
+    return sha256("".join(_code_only(path) for path in sorted(files, key=_label)))[:16]
+
+
+def _label(path: Path) -> str:
+    """Folder and name, the same in a checkout and in an installed package."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _code_only(path: Path) -> str:
@@ -133,7 +138,7 @@ def _code_only(path: Path) -> str:
             first = body[0]
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = body[1:] or [ast.Pass()]
-    return f"{path.name}\n{ast.unparse(tree)}\n"
+    return f"{_label(path)}\n{ast.unparse(tree)}\n"
 
 
 class RunFolder:

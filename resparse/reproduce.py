@@ -149,7 +149,7 @@ def _collect(
         records.setdefault(cell, []).append(record)
         if record is None and item.run.key in failures:
             failed[cell] = f"seed {item.run.seed}: {failures[item.run.key]}"
-        if record is not None and record.fingerprint != code_of(item.run.method):
+        if record is not None and record.fingerprint != code_of(item.run):
             stale.add(record.key)
     return records, failed, stale
 

@@ -43,7 +43,7 @@ def pending(runs: Sequence[Run], store: RunStore, *, rerun_stale: bool) -> list[
     for run in with_parents(runs):
         record = store.record(run)
         redone = run.parent is not None and run.parent in todo
-        stale = record is not None and record.fingerprint != code_of(run.method)
+        stale = record is not None and record.fingerprint != code_of(run)
         if record is not None and rerun_stale and (stale or redone):
             store.set_aside(run, record.fingerprint)
             record = None

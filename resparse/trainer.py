@@ -128,5 +128,6 @@ def train(
     if status == "completed" and outcome["top1_last"] <= 1.2 * chance:
         status, reason = "collapsed", f"test top-1 {outcome['top1_last']:.2f} % is at chance"
     curves = {"val_top1": t.progress.val_top1, "train_loss": t.progress.train_loss}
-    files = ["final.safetensors", *(f"snapshot-{s}.safetensors" for s in run.snapshots)]
-    return status, reason, outcome, curves, [f for f in files if (folder.path / f).exists()]
+    reached = [s for s in run.snapshots if s <= t.progress.step]  # a diverged run may miss some
+    files = ["final.safetensors", *(f"snapshot-{s}.safetensors" for s in reached)]
+    return status, reason, outcome, curves, files

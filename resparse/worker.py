@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from resparse import data, precision, registry
+from resparse import data, models, precision, registry
 from resparse.distributions import layer_counts
 from resparse.errors import ResparseError
 from resparse.exact import network
@@ -24,12 +24,13 @@ _PARTS = ("masks", "method", "schedules", "distributions", "exploration", "flops
 _LOOP = ("trainer", "training", "outcome", "precision")
 
 
-def code_of(method: str) -> str:
-    """Fingerprint of the code that decides a run's numbers."""
+def code_of(run: Run) -> str:
+    """Fingerprint of the code that decides a run's numbers, its own method, data and model."""
     here = Path(__file__).resolve().parent
     files = [here / f"{part}.py" for part in (*_PARTS, *_LOOP)]
-    files += [*here.glob("data/*.py"), *here.glob("models/*.py")]
-    return fingerprint([*files, registry.methods_folder() / f"{method}.py"])
+    files += [data.source(run.dataset), here / "data" / "memory.py"]
+    files += [models.source(run.model), registry.methods_folder() / f"{run.method}.py"]
+    return fingerprint(files)
 
 
 def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor]] | None:
@@ -77,7 +78,7 @@ def train_and_commit(
         record = Record(
             key=run.key,
             config=run.config,
-            fingerprint=code_of(run.method),
+            fingerprint=code_of(run),
             status=status,
             reason=reason,
             outcome=outcome,

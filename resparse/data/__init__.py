@@ -63,3 +63,8 @@ def load(name: str, root: Path | None) -> Data:
     """The dataset, ready; raises Missing with what to put where when it is not there."""
     loaded: Data = _module(name).load(root)
     return loaded
+
+
+def source(name: str) -> Path:
+    """The file that makes a dataset's batches."""
+    return Path(str(_module(name).__file__))

@@ -106,6 +106,7 @@ class ImageNet:
             batch_sampler=_Steps(TRAIN, seed, batch_size, start, stop),
             num_workers=self.workers,
             pin_memory=True,
+            generator=generator(seed, "loader", start),  # else it draws from the global RNG
         )
 
     def eval_batches(self, split: str, batch_size: int) -> Iterator[Batch]:

@@ -1,6 +1,8 @@
 """Models by name; each is built from its own generator seed and leaves the global RNG alone."""
 
 from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType
 from typing import cast
 
 import torch
@@ -31,3 +33,8 @@ def maskable(model: nn.Module) -> dict[str, nn.Parameter]:
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
+
+
+def source(name: str) -> Path:
+    """The file that defines a model."""
+    return Path(cast(FunctionType, MODELS[name]).__code__.co_filename)
