@@ -1,0 +1,46 @@
+"""Every form of a report says the same; nothing in it breaks a table or reaches outside."""
+
+import csv
+import io
+import json
+
+from resparse import artifact, cells, render
+
+TABLE = artifact.load("itop/table2")
+ROWS = cells.build(
+    TABLE, "smoke", {}, {}, set(),
+    comparable=False, sparsities=[0.9, 0.8], labels=["Dense", "RigL", "RigL-ITOP_2x"],
+)  # fmt: skip
+REPORT = render.Report(TABLE, {"command": "nox -s table2", "note": "a|b <script>"}, ROWS)
+
+
+def test_csv_json_and_markdown_hold_the_same_cells():
+    lines = list(csv.DictReader(io.StringIO(render.as_csv(REPORT))))
+    loaded = json.loads(render.as_json(REPORT))
+    assert len(lines) == sum(len(row["cells"]) for row in loaded["rows"])
+    rigl = next(x for x in lines if (x["row"], x["metric"]) == ("RigL", "train_flops"))
+    assert (rigl["published"], rigl["verdict"], rigl["erratum"]) == ("0.25", "EXACT", "E-ITOP-20")
+    assert round(float(rigl["ours"]), 4) == 0.2443
+    markdown = render.as_markdown(REPORT)
+    assert "0.2443<br>paper 0.25<br>EXACT, E-ITOP-20" in markdown
+    assert "NOT RUN" in markdown
+    assert "E-ITOP-20: A count" in markdown
+    assert "3.216e18" in markdown
+    assert "3.14e+18" in markdown
+
+
+def test_markdown_is_escaped_and_every_row_has_six_columns():
+    markdown = render.as_markdown(REPORT)
+    assert "a\\|b &lt;script>" in markdown
+    rows = [x for x in markdown.splitlines() if x.startswith("| ")]
+    assert len(rows) == 2 * (1 + 3)
+    assert {x.replace("\\|", "").count("|") for x in rows} == {7}
+
+
+def test_the_picture_is_the_same_each_time_and_needs_nothing_from_elsewhere():
+    picture = render.as_svg(REPORT)
+    assert picture == render.as_svg(REPORT)
+    assert "EXACT" in picture
+    assert "url(http" not in picture
+    assert "@font-face" not in picture
+    assert "<script" not in picture
