@@ -61,7 +61,7 @@ def environment(session: nox.Session, lock: str = "default") -> str:
         uv = find_uv(session)
         pinned = ("--require-hashes", "-b", BUILD, "-r", f"requirements/{lock}.lock")
         session.run_install(uv, "venv", "-q", "-p", "3.11", "--allow-existing", str(folder))
-        session.run_install(uv, "pip", "install", *pinned)
+        session.run_install(uv, "pip", "install", "--compile-bytecode", *pinned)
         session.run_install(uv, "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".")
         stamp.write_text(complete)
     return str(folder / "bin" / "python")

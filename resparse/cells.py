@@ -1,41 +1,17 @@
 """Records and exact numbers -> the cells of a table, each with its verdict."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from resparse.artifact import ROOT, Artifact, Row
+from resparse.artifact import Artifact, Row
 from resparse.exact import Numbers, row_numbers
+from resparse.frozen import Cell, against_frozen, frozen_records, judge_drops
 from resparse.published import Published
 from resparse.record import Record
-from resparse.verdict import (
-    Comparison,
-    Sample,
-    Verdict,
-    drop_test,
-    exact,
-    judge,
-    pooled_variance,
-)
+from resparse.verdict import Comparison, DropTest, Sample, Verdict, exact, judge
 
 MEASURED = ("top1_last", "top1_best_val", "rs")
 EXACT_METRICS = ("train_flops", "test_flops", "rs", "train_flops_total", "test_flops_total")
-
-
-@dataclass
-class Cell:
-    """One number of a table: ours, the paper's, what to make of it."""
-
-    value: float | None = None
-    std: float | None = None
-    seeds: dict[int, float] = field(default_factory=dict)
-    published: str | None = None
-    published_std: float | None = None
-    verdict: Verdict = Verdict.NOT_RUN
-    frozen_verdict: Verdict | None = None
-    erratum: str | None = None
-    note: str = ""
 
 
 @dataclass
@@ -46,15 +22,6 @@ class TableRow:
     sparsity: float
     cells: dict[str, Cell]
     counts: dict[str, tuple[int, int, int]]
-
-
-def frozen_records(artifact: Artifact, level: str) -> dict[str, dict[str, Any]]:
-    """Our frozen outcomes of this artifact and level by run key; empty before the first freeze."""
-    path = ROOT / "baselines" / "frozen" / artifact.paper / f"{artifact.name}-{level}.jsonl"
-    if not path.is_file():
-        return {}
-    lines = (json.loads(line) for line in path.read_text().splitlines())
-    return {line["key"]: line for line in lines}
 
 
 def exact_cells(artifact: Artifact, row: Row, sparsity: float) -> tuple[dict[str, Cell], Numbers]:
@@ -91,6 +58,7 @@ def build(
     """All rows; statistical cells are judged together (pooled variance, Holm)."""
     table = []
     frozen = frozen_records(artifact, level)
+    drops: list[tuple[Cell, DropTest, int]] = []
     for sparsity in sparsities:
         for label in labels:
             row = artifact.row(label)
@@ -109,11 +77,12 @@ def build(
                     cells[name].verdict = Verdict.FAILED
                     cells[name].note = failures[(label, sparsity)]
                 if done and frozen:
-                    _against_frozen(cells[name], metric, done, frozen, artifact.margin_pp)
+                    drops += against_frozen(cells[name], metric, done, frozen)
             if done:
                 last = done[-1].outcome
                 counts["here"] = (sum(last["nnz"].values()), last["maskable"], last["total"])
             table.append(TableRow(label, sparsity, cells, counts))
+    judge_drops(drops, artifact.margin_pp)
     if comparable:
         _judge(table, artifact.margin_pp)
     return table
@@ -155,7 +124,8 @@ def _measured(
     else:
         cell.verdict = Verdict.INCONCLUSIVE
     if unstable:
-        kept = [v for r, v in zip(done, values.values(), strict=False) if r.status == "completed"]
+        completed = (r.run.seed for r in done if r.status == "completed")
+        kept = [values[seed] for seed in completed if seed in values]
         without = f"; without: {sum(kept) / len(kept):.2f}" if kept else ""
         cell.note = "; ".join(unstable) + without
     if metric == "rs" and done and "rs_z" in done[0].outcome:
@@ -169,47 +139,6 @@ def sample_std(values: Sequence[float]) -> float:
     """Sample standard deviation, n - 1."""
     mean = sum(values) / len(values)
     return float((sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5)
-
-
-def _against_frozen(
-    cell: Cell,
-    metric: str,
-    done: Sequence[Record],
-    frozen: dict[str, dict[str, Any]],
-    margin: float,
-) -> None:
-    """IDENTICAL where every seed equals its frozen record bit for bit, else a pooled drop test."""
-    ours = {r.key: r for r in done}
-    known = [key for key in ours if key in frozen]
-    if not known:
-        return
-    if all(ours[key].outcome == frozen[key]["outcome"] for key in known) and len(known) == len(
-        ours
-    ):
-        cell.frozen_verdict = Verdict.IDENTICAL
-        return
-    row = frozen[known[0]]["row"], frozen[known[0]]["sparsity"]
-    others = [
-        line["outcome"][metric]
-        for key, line in frozen.items()
-        if (line["row"], line["sparsity"]) == row and key not in ours
-    ]
-    values = list(cell.seeds.values())
-    if len(others) < 2 or len(values) < 2 or metric == "rs":
-        cell.frozen_verdict = Verdict.INCONCLUSIVE
-        return
-    groups = [values, others]
-    test = drop_test(values, others, pooled_variance(groups))
-    if test.p_one_sided < 0.05:
-        cell.frozen_verdict = Verdict.DEVIATES_LOW
-    else:
-        inside = abs(test.difference) <= margin
-        cell.frozen_verdict = Verdict.WITHIN_TOLERANCE if inside else Verdict.INCONCLUSIVE
-    cell.note += (
-        f" not identical to the frozen runs: difference {test.difference:+.2f} to "
-        f"{len(others)} other seeds, one-sided p {test.p_one_sided:.3f}, a drop of "
-        f"{test.smallest_visible_drop:.2f} could have been seen"
-    )
 
 
 def _judge(table: list[TableRow], margin: float) -> None:

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
 from resparse.artifact import Artifact
-from resparse.cells import Cell, TableRow
+from resparse.cells import TableRow
 from resparse.files import write_atomic
+from resparse.frozen import Cell
 
 COLUMNS = {
     "top1": "top-1, %",
