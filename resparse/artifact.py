@@ -225,12 +225,14 @@ def plan_row(
         parent_row = artifact.row(row.parent["row"])
         parent = plan_row(artifact, parent_row, level, sparsity, seed, dataset_sha256)
         start = round(row.parent["at"] * recipe.steps)
+    fields = registry.resolve_fields(row.method, row.fields_at(level))
+    registry.require_update(row.method, fields, recipe.steps)
     return Run(
         model=problem.model,
         dataset=problem.dataset,
         dataset_sha256=dataset_sha256,
         method=row.method,
-        fields=registry.resolve_fields(row.method, row.fields_at(level)),
+        fields=fields,
         distribution=row.distribution,
         density=1.0 if row.distribution == "dense" else round(1.0 - sparsity, 9),
         recipe=recipe,

@@ -8,7 +8,15 @@ from typing import Any
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from resparse.files import file_sha256, read_json, sha256, sync_folder, write_atomic, write_json
+from resparse.files import (
+    file_sha256,
+    read_json,
+    sha256,
+    sync_folder,
+    write_atomic,
+    write_json,
+    writing,
+)
 
 KEEP = 2
 
@@ -27,13 +35,15 @@ def save_checkpoint(
     target = folder / f"checkpoint-{step:09d}"
     aside = folder / f".{target.name}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+    with writing(aside):
+        aside.mkdir()
     digest = save_tensors(aside / "tensors.safetensors", tensors)
     write_json(aside / "state.json", {"step": step, "state": state, "tensors_sha256": digest})
     write_atomic(aside / "state.sha256", file_sha256(aside / "state.json"))
     shutil.rmtree(target, ignore_errors=True)
-    aside.rename(target)
-    sync_folder(folder)
+    with writing(target):
+        aside.rename(target)
+        sync_folder(folder)
     for old in sorted(folder.glob("checkpoint-*"))[:-KEEP]:
         shutil.rmtree(old)
 

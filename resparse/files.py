@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +39,35 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What goes wrong inside while ``path`` is written is Missing: a full disk, a closed folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Missing(f"disk full while writing {path}: free some space and repeat") from error
+        raise Missing(f"cannot write {path}: {error.strerror}") from error
+
+
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write aside in the same folder, flush, rename over ``path``; the old file stays until then.
 
     Raises Missing when the disk is full or the folder cannot be written.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Missing(f"disk full while writing {path}: free some space and repeat") from error
-        raise Missing(f"cannot write {path}: {error.strerror}") from error
+    with writing(path):
+        try:
+            with aside.open("wb") as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+            sync_folder(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                aside.unlink()
+            raise
 
 
 def write_json(path: Path, value: object) -> None:

@@ -21,6 +21,7 @@ from resparse.files import (
     sync_folder,
     write_atomic,
     write_json,
+    writing,
 )
 
 SCHEMA = 1
@@ -106,8 +107,10 @@ class Record:
         return Run.from_config(self.config)
 
     @staticmethod
-    def from_json(value: dict[str, Any]) -> "Record":
+    def from_json(value: Any) -> "Record":
         """Read a record; raises RunFailed where schema, fields or key do not fit."""
+        if not isinstance(value, dict):
+            raise RunFailed(f"a record is a JSON object, not {type(value).__name__}")
         if value.get("schema") != SCHEMA:
             raise RunFailed(f"record schema {value.get('schema')!r}; this version reads {SCHEMA}")
         try:
@@ -155,7 +158,8 @@ class RunFolder:
     def event(self, **values: object) -> None:
         """Append one JSON line to events.jsonl."""
         line = canonical({"time": round(time.time(), 3), **values}) + "\n"
-        with (self.path / "events.jsonl").open("a") as file:
+        path = self.path / "events.jsonl"
+        with writing(path), path.open("a") as file:
             file.write(line)
 
     @contextmanager
@@ -164,8 +168,10 @@ class RunFolder:
 
         Where another process holds it, ``wait`` for its end, else raise RunFailed naming it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+") as file:
+        with writing(self.path / "lock"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / "lock").open("a+")
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
@@ -174,10 +180,11 @@ class RunFolder:
                 raise RunFailed(
                     f"run {self.path.name} is being trained by process {holder}: wait or stop it"
                 ) from None
-            file.seek(0)
-            file.truncate()
-            file.write(str(os.getpid()))
-            file.flush()
+            with writing(self.path / "lock"):
+                file.seek(0)
+                file.truncate()
+                file.write(str(os.getpid()))
+                file.flush()
             yield
 
     def commit(self, record: Record, files: Iterable[str]) -> None:
@@ -233,7 +240,8 @@ class RunStore:
         """Move a run's folder to stale/ (nothing computed is lost) and say where it went."""
         source = self.root / run.key
         target = self.root / "stale" / f"{run.key}-{why}-{time.time_ns()}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        source.rename(target)
-        sync_folder(self.root)
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(target)
+            sync_folder(self.root)
         return target

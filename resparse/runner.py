@@ -6,15 +6,15 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from resparse.artifact import ROOT
 from resparse.errors import RunFailed
-from resparse.files import file_sha256, read_json
+from resparse.files import file_sha256
 from resparse.precision import PORTABLE_ENV
-from resparse.record import Run, RunFolder, RunStore
+from resparse.record import Run, RunStore
 from resparse.worker import code_of
 
 Notify = Callable[[Run, str], None]  # (run, "running" | "done" | "failed")
@@ -99,7 +99,7 @@ def run_all(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["resparse.worker", "sklearn.datasets"])
     facts, waiting = provenance(), list(runs)
-    active: dict[Any, tuple[Any, Run]] = {}
+    active: dict[Any, tuple[Any, Run, Connection[str, str]]] = {}
     failed: dict[str, str] = {}
     try:
         while waiting or active:
@@ -111,36 +111,41 @@ def run_all(
             for run in ready[: workers - len(active)]:
                 waiting.remove(run)
                 arguments = (run.config, str(store.root), str(data_root or ""), device, facts)
-                process = context.Process(target=_main, args=arguments, daemon=True)
+                reasons, end = context.Pipe(duplex=False)
+                process = context.Process(target=_main, args=(end, *arguments), daemon=True)
                 process.start()
-                active[process.sentinel] = (process, run)
+                end.close()
+                active[process.sentinel] = (process, run, reasons)
                 notify(run, "running")
             if not active:
                 if waiting:
                     raise RunFailed(f"run {waiting[0].key} waits for a parent nobody trains")
                 break
             for sentinel in wait(list(active)):
-                process, run = active.pop(sentinel)
+                process, run, reasons = active.pop(sentinel)
                 process.join()
                 folder = store.folder(run)
                 if not folder.committed:
-                    failed[run.key] = _why(folder, process.exitcode)
+                    failed[run.key] = _why(reasons, process.exitcode)
                 notify(run, "done" if folder.committed else "failed")
     finally:
-        for process, _ in active.values():
+        for process, _, _ in active.values():
             process.terminate()
             process.join()
     return failed
 
 
-def _main(*arguments: Any) -> None:
+def _main(end: "Connection[str, str]", *arguments: Any) -> None:
     from resparse import worker
 
-    worker.main(*arguments)
+    why = worker.main(*arguments)
+    if why:
+        end.send(why)
+        raise SystemExit(1)
 
 
-def _why(folder: RunFolder, exitcode: int | None) -> str:
-    failure = folder.path / "failure.json"
-    if failure.is_file() and exitcode == 1:
-        return str(read_json(failure)["reason"])
-    return f"its process ended with exit code {exitcode}"
+def _why(reasons: "Connection[str, str]", exitcode: int | None) -> str:
+    try:
+        return reasons.recv()
+    except EOFError:
+        return f"its process ended with exit code {exitcode}"

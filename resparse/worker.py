@@ -1,5 +1,6 @@
 """One run in a process of its own: from configuration to committed record."""
 
+import contextlib
 import os
 import signal
 import time
@@ -93,7 +94,6 @@ def train_and_commit(
             },
         )
         folder.event(event="finished", status=status)
-        (folder.path / "failure.json").unlink(missing_ok=True)
         folder.commit(record, files)
     return record
 
@@ -104,10 +104,12 @@ def main(
     data_root: str | None,
     device: str,
     provenance: dict[str, Any],
-) -> None:
-    """Entry of the process; a failure is written beside the run and ends with exit code 1."""
+) -> str:
+    """Entry of the process: empty, or why the run failed; the trace is written beside it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     run, store = Run.from_config(config), RunStore(Path(root))
+    failure = RunFolder(store.root / run.key).path / "failure.json"
+    failure.unlink(missing_ok=True)  # an earlier attempt's
     try:
         train_and_commit(
             run,
@@ -117,6 +119,9 @@ def main(
             provenance=provenance,
         )
     except Exception as error:
-        failure = {"reason": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
-        write_json(RunFolder(store.root / run.key).path / "failure.json", failure)
-        raise SystemExit(1) from error
+        name = "" if isinstance(error, ResparseError) else f"{type(error).__name__}: "
+        why = f"{name}{error}"
+        with contextlib.suppress(ResparseError):  # a full disk has no room for the trace either
+            write_json(failure, {"reason": why, "trace": traceback.format_exc()})
+        return why
+    return ""

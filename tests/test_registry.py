@@ -142,3 +142,14 @@ def test_two_clones_load_their_own_methods(tmp_path):
         f"0.3 {tmp_path}/one/methods {names}",
         f"0.7 {tmp_path}/two/methods {sorted([*names, 'mine'])}",
     ]
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_a_schedule_that_never_moves_a_mask_is_refused(name):
+    fields = registry.own_fields(registry.load(name))
+    registry.require_update(name, fields, 5000)
+    if name in ("set", "rigl", "snfs", "rigl_itop"):
+        with pytest.raises(UsageError, match=f"method {name}: no mask update within 99 steps"):
+            registry.require_update(name, fields, 99)
+    else:
+        registry.require_update(name, fields, 99)
