@@ -17,7 +17,7 @@ from resparse.files import write_atomic
 from resparse.frozen import Cell
 
 COLUMNS = {
-    "top1": "top-1, %",
+    "top1": "top-1, % (epoch)",
     "rs": "R_s",
     "train_flops": "training FLOPs, x dense",
     "test_flops": "test FLOPs, x dense",
@@ -67,11 +67,11 @@ def number(cell: Cell, metric: str) -> str:
         return "-"
     if metric.startswith("top1"):
         std = f" ± {cell.std:.2f}" if cell.std is not None else ""
-        return f"{cell.value:.2f}{std} (n {len(cell.seeds)})"
+        return f"{cell.value:.2f}{std}, n {len(cell.seeds)}"
     if metric.endswith("_total"):
         return f"{cell.value:.4g}"
     if metric == "rs_trained_here" or (metric == "rs" and cell.seeds):
-        return f"{cell.value:.3f} (n {len(cell.seeds)})"
+        return f"{cell.value:.3f}, n {len(cell.seeds)}"
     return f"{cell.value:.4f}"
 
 
@@ -92,12 +92,13 @@ def lines(row: TableRow, column: str) -> list[str]:
     cells = row.cells
     if column == "counts":
         where = {"paper": "paper's net", "here": "trained here"}
-        return [f"{where[k]}: " + " / ".join(f"{v:,}" for v in c) for k, c in row.counts.items()]
+        numbers = {where[k]: " / ".join(f"{v:,}" for v in c) for k, c in row.counts.items()}
+        return [line for name, counts in numbers.items() for line in (f"{name}:", counts)]
     if column == "top1":
         if "top1_last" not in cells:
             return ["-"]
         last, best = cells["top1_last"], cells["top1_best_val"]
-        found = [f"last epoch {number(last, 'top1')}", f"best-val {number(best, 'top1')}"]
+        found = [f"last {number(last, 'top1')}", f"best-val {number(best, 'top1')}"]
         found += [paper(last), _verdict(last)]
         if last.frozen_verdict:
             found.append(f"frozen: {last.frozen_verdict}")
@@ -107,10 +108,12 @@ def lines(row: TableRow, column: str) -> list[str]:
         if "rs" in cells:
             exactly = "" if cells["rs"].seeds else "paper's net "
             found = [f"{exactly}{number(cells['rs'], 'rs')}", paper(cells["rs"])]
-            found += [_verdict(cells["rs"])] + ([cells["rs"].note] if cells["rs"].seeds else [])
+            found += [_verdict(cells["rs"])] + (
+                cells["rs"].note.split(", ") if cells["rs"].seeds else []
+            )
         if "rs_trained_here" in cells:
             here = cells["rs_trained_here"]
-            found += [f"trained here {number(here, 'rs_trained_here')}", here.note]
+            found += [f"trained here {number(here, 'rs_trained_here')}", *here.note.split(", ")]
         return [line for line in found if line] or ["-"]
     cell = cells[column]
     found = [number(cell, column), paper(cell), _verdict(cell)]
@@ -162,8 +165,8 @@ def summary(report: Report) -> str:
 
 def to_terminal(report: Report, console: Console | None = None) -> None:
     """Print the whole table, one block a sparsity."""
-    console = console or Console(width=None if Console().is_terminal else 160)
-    console.print(f"[bold]{report.artifact.title}[/bold]")
+    console = console or Console(width=None if Console().is_terminal else 162)
+    console.print(f"[bold]{report.artifact.title}[/bold]", highlight=False)
     for key, value in report.header.items():
         console.print(f"{key}: {value}", highlight=False, markup=False)
     for sparsity in dict.fromkeys(row.sparsity for row in report.rows):
@@ -202,7 +205,7 @@ font-size: {char_height}px; line-height: {line_height}px; }}
 def as_svg(report: Report) -> str:
     """What the terminal shows of the first sparsity, as a picture; the same file for one report."""
     first = [row for row in report.rows if row.sparsity == report.rows[0].sparsity]
-    console = Console(record=True, width=150, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=162, file=io.StringIO(), force_terminal=True)
     to_terminal(Report(report.artifact, report.header, first), console)
     svg: str = console.export_svg(
         title="", theme=DEFAULT_TERMINAL_THEME, code_format=SVG, unique_id="table"
