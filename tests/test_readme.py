@@ -1,0 +1,78 @@
+"""What the README says is so: its commands, its method, its numbers."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from resparse import artifact, plan
+from resparse.reproduce import Options
+from resparse.workloads import workload
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def block(language):
+    """The one fenced block of a language."""
+    found = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    assert len(found) == 1
+    return found[0]
+
+
+def test_it_fits_the_promised_length():
+    assert len(README.splitlines()) < 120
+
+
+def test_every_path_it_names_exists():
+    paths = set(re.findall(r"\]\(([^)]+)\)", README))
+    paths |= {p for p in re.findall(r"`([\w/]+/(?:[\w.]+)?)`", README) if p != "methods/mine.py"}
+    assert len(paths) > 5
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
+def test_the_verdict_counts_are_those_of_the_committed_report():
+    with (ROOT / "reports" / "itop" / "table2.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    counts = Counter(row["verdict"] for row in rows)
+    counts.update(f"{row['frozen_verdict']} (frozen)" for row in rows if row["frozen_verdict"])
+    said = "; ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    assert f"| ITOP Table 2 | smoke | {said} |" in README
+
+
+def test_the_cost_of_the_paper_level_is_what_the_plan_says():
+    table = artifact.load("itop/table2")
+    level = table.level("paper")
+    planned = artifact.plan(table, "paper", "unread", seeds=level.seeds)
+    options = Options(name=table.id, level="paper", speed=60.0)
+    text = plan.text(table, options, planned, workload(level.workload))
+    total, hours = re.findall(r"together (\S+) FLOPs, (\S+) GPU-hours", text)[0]
+    assert f"51 runs of {total} FLOPs together: {float(hours):.0f} hours" in README.replace(
+        "\n", " "
+    )
+    for number in ("51 runs", "150 GB", "at most 13."):
+        assert number in text
+
+
+@pytest.mark.parametrize("sparsity", ["0.9"])
+def test_its_method_trains_as_it_says(sparsity, tmp_path):
+    for part in ("resparse", "methods", "benchmarks", "baselines"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "methods" / "mine.py").write_text(block("python"))
+    with (tmp_path / "benchmarks" / "itop" / "table2.toml").open("a") as file:
+        file.write("\n" + block("toml"))
+    command = ["-m", "resparse", "reproduce", "itop/table2", "--only", "Mine", "--seeds", "0"]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, *command, "--sparsity", sparsity],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Mine +│ last \d\d\.\d\d, n 1", done.stdout), done.stdout
