@@ -181,10 +181,8 @@ class RunFolder:
                     f"run {self.path.name} is being trained by process {holder}: wait or stop it"
                 ) from None
             with writing(self.path / "lock"):
-                file.seek(0)
-                file.truncate()
-                file.write(str(os.getpid()))
-                file.flush()
+                file.truncate(0)
+                os.write(file.fileno(), str(os.getpid()).encode())  # nothing is left for close()
             yield
 
     def commit(self, record: Record, files: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """The command `reproduce`: plan, check, train what is missing, and report a table."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,18 @@ def _collect(
     return records, failed, stale
 
 
+def command(table: Artifact, options: Options) -> str:
+    """The nox command that makes the same table; where files lie does not count."""
+    given = [] if options.level == "smoke" else ["--level", options.level]
+    given += [] if not options.seeds else ["--seeds", ",".join(map(str, options.seeds))]
+    for label in options.only:
+        given += ["--only", label]
+    for sparsity in options.sparsities:
+        given += ["--sparsity", str(sparsity)]
+    given += ["--exact-only"] if options.exact_only else []
+    return " ".join([f"nox -s {table.name}", *(["--", *given] if given else [])])
+
+
 def _report(
     table: Artifact,
     options: Options,
@@ -178,10 +191,9 @@ def _report(
         labels=labels,
         exact_only=exact,
     )
-    name = f"nox -s {table.name}" + (" -- --exact-only" if exact else "")
     shows = "FLOPs and R_s of the paper's own network, computed" if exact else level.shows
     header = {
-        "command": name if options.level == "smoke" else f"{name} -- --level {options.level}",
+        "command": command(table, options),
         "git sha": (git("rev-parse", "HEAD")[:12] or "unknown")
         + (" + uncommitted changes" if git("status", "--porcelain", "--", *CODE) else ""),
         "device": "none: nothing is trained" if exact else device,
@@ -203,6 +215,8 @@ def _report(
         written = render.write(report, folder, table.name + suffix)
         if not options.json:
             print(f"written: {', '.join(str(path) for path in written)}")
+    for (label, sparsity), why in failed.items():
+        print(f"resparse: {label} at sparsity {sparsity} failed: {why}", file=sys.stderr)
     verdicts: list[Verdict] = []
     for row in rows:
         for cell in row.cells.values():

@@ -60,6 +60,19 @@ def test_a_run_on_a_full_disk_says_so(tmp_path):
         folder.event(event="started")
 
 
+def test_a_lock_on_a_full_disk_says_so(tmp_path, monkeypatch):
+    def full(handle, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = RunFolder(tmp_path / "run")
+    monkeypatch.setattr(os, "write", full)
+    with (
+        pytest.raises(Missing, match=r"disk full while writing .*/run/lock: free some space"),
+        folder.lock(),
+    ):
+        pass
+
+
 def test_a_run_folder_that_cannot_be_is_missing(tmp_path):
     (tmp_path / "file").write_text("")
     with (

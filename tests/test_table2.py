@@ -5,6 +5,7 @@ import pytest
 from resparse import artifact, cells
 from resparse.artifact import plan
 from resparse.record import Record
+from resparse.reproduce import Options, command
 from resparse.verdict import Verdict
 
 TABLE = artifact.load("itop/table2")
@@ -150,3 +151,14 @@ def test_frozen_records_are_compared_by_equality_first_then_by_other_seeds(monke
     assert drop.frozen_verdict is Verdict.DEVIATES_LOW
     assert "one-sided p 0.000" in drop.note
     assert against([91.0], [], monkeypatch).frozen_verdict is None
+
+
+def test_the_header_says_the_command_that_makes_the_table():
+    plain = Options(name="itop/table2")
+    assert command(TABLE, plain) == "nox -s table2"
+    some = Options(
+        name="itop/table2", level="paper", seeds=(0, 4), only=("RigL", "SET"), sparsities=(0.9,)
+    )
+    said = "nox -s table2 -- --level paper --seeds 0,4 --only RigL --only SET --sparsity 0.9"
+    assert command(TABLE, some) == said
+    assert command(TABLE, Options(name="itop/table2", exact_only=True)).endswith("-- --exact-only")
