@@ -118,7 +118,8 @@ def test_environment_is_made_once_and_shared(checkout: Path, fake_uv: Path) -> N
     folder = checkout / ".nox" / f"env-{load(checkout)['hash']}"
     assert commands == [
         f"venv -q -p 3.11 --allow-existing {folder}",
-        "pip install --require-hashes -b requirements/build.lock -r requirements/default.lock",
+        "pip install --compile-bytecode --require-hashes -b requirements/build.lock "
+        "-r requirements/default.lock",
         "pip install --no-deps --no-build-isolation -e .",
     ]
 
