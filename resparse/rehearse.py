@@ -44,6 +44,9 @@ def rehearse(planned: Sequence[Planned], device: str, say: Callable[[str], None]
     Everything lies in a temporary folder and is discarded. Raises RunFailed where a run did not
     resume, or a method that moves masks did not move them.
     """
+    labels: dict[str, list[str]] = {}
+    for item in planned:
+        labels.setdefault(shortened(item.run).key, []).append(item.label)
     runs = with_parents([shortened(p.run) for p in planned])
     with tempfile.TemporaryDirectory() as folder:
         store, facts = RunStore(Path(folder)), provenance()
@@ -66,7 +69,8 @@ def rehearse(planned: Sequence[Planned], device: str, say: Callable[[str], None]
                 raise RunFailed(f"rehearsal of {run.method}: {updates} mask updates in 3 steps")
             nnz = sum(record.outcome["nnz"].values())
             say(
-                f"rehearsed {run.method} at density {run.density}: {run.model}, 3 steps, "
+                f"rehearsed {', '.join(dict.fromkeys(labels.get(run.key, ['a parent'])))} "
+                f"({run.method}, density {run.density}): {run.model}, 3 steps, "
                 f"{updates} update, checkpoint, resume, evaluation; {nnz:,} of "
                 f"{record.outcome['maskable']:,} weights; {time.monotonic() - began:.1f} s"
             )
