@@ -208,12 +208,19 @@ def start_weights(method):
 
 
 @pytest.mark.parametrize("method", golden.METHODS)
-def test_golden_losses(method):
+def test_golden_losses(method, tmp_path):
     stored, version = golden.stored(), str(torch.__version__)
     if version not in stored:
         pytest.skip(f"no golden losses for torch {version}: python tests/golden.py --write")
     assert len(stored[version][method]) == golden.STEPS
-    assert golden.step_losses(make_run(method), golden.STEPS) == stored[version][method]
+    assert golden.losses_of(method, tmp_path) == stored[version][method]
+
+
+@pytest.mark.parametrize("method", MOVING)
+def test_golden_losses_come_after_two_mask_updates(method):
+    run = make_run(method)
+    t = start(run, digits.load(), counts_of(run), None, torch.device("cpu"))
+    assert sum(t.method.updates_at(step) for step in range(golden.STEPS - 1)) >= 2
 
 
 def test_losses_of_an_epoch_are_averaged(tmp_path):
