@@ -1,0 +1,80 @@
+"""A GPU that this torch cannot use is said in a sentence before anything runs."""
+
+import json
+
+import pytest
+import torch
+
+from resparse.__main__ import main
+from resparse.reproduce import gpu_lacks
+
+BUILT = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]  # of the default lock's torch
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A function that pretends a GPU of a name and capability, or none."""
+
+    def pretend(name=None, capability=(0, 0), built=BUILT):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: name is not None)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: name)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: list(built))
+
+    return pretend
+
+
+def reproduce_on_cuda(tmp_path):
+    arguments = ["--device", "cuda", "--only", "Static", "--runs", str(tmp_path / "runs")]
+    return main(["reproduce", "itop/table2", *arguments, "--json"])
+
+
+def test_without_a_gpu_cuda_is_refused_with_exit_code_4(gpu, capsys, tmp_path):
+    gpu()
+    assert len(gpu_lacks()) == 1
+    assert reproduce_on_cuda(tmp_path) == 4
+    captured = capsys.readouterr()
+    assert "no CUDA GPU" in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_v100_is_refused_with_the_lock_that_serves_it(gpu, capsys, tmp_path):
+    gpu("Tesla V100-SXM2-16GB", (7, 0))
+    assert reproduce_on_cuda(tmp_path) == 4
+    captured = capsys.readouterr()
+    for word in ("V100", "sm_70", "requirements/v100.lock", *BUILT):
+        assert word in captured.err
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_doctor_finds_the_same_and_ends_with_4(gpu, capsys):
+    gpu("Tesla V100-SXM2-16GB", (7, 0))
+    assert main(["doctor", "--json"]) == 4
+    found = json.loads(capsys.readouterr().out)
+    assert found["gpu"] == "Tesla V100-SXM2-16GB"
+    assert "requirements/v100.lock" in " ".join(found["problems"])
+    gpu("NVIDIA H100", (9, 0))
+    assert main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("capability", "built", "covered"),
+    [
+        ((9, 0), BUILT, True),
+        ((7, 0), ["sm_70", "sm_80"], True),
+        ((8, 9), BUILT, True),  # kernels of a lower minor version run, so sm_86 serves an L4
+        ((12, 0), BUILT, True),
+        ((8, 0), ["sm_86"], False),  # those of a higher one do not
+        ((9, 0), ["sm_80", "sm_86"], False),  # nor those of another major version
+        ((10, 0), ["sm_120"], False),
+        ((12, 0), ["sm_100"], False),
+        ((8, 6), [], False),
+    ],
+)
+def test_a_gpu_is_covered_by_its_own_major_version(capability, built, covered, gpu):
+    gpu("some GPU", capability, built)
+    assert (gpu_lacks() == []) is covered
