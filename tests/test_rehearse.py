@@ -1,0 +1,60 @@
+"""The rehearsal: three steps of every row, and an error where a run does not do as it should."""
+
+import pytest
+
+from resparse import artifact, registry
+from resparse.errors import RunFailed
+from resparse.rehearse import rehearse
+
+TABLE = artifact.load("itop/table2")
+
+
+def rehearsed(*labels):
+    """What the rehearsal of these rows at sparsity 0.9 says."""
+    planned = artifact.plan(TABLE, "smoke", "x", seeds=[0], only=labels, sparsities=[0.9])
+    said = []
+    return lambda: rehearse(planned, "cpu", said.append) or said
+
+
+def test_every_row_moves_masks_or_not_as_it_should_and_resumes():
+    labels = [row.label for row in TABLE.rows]
+    said = rehearsed(*labels)()
+    for label in labels:
+        assert any(label in line for line in said), label
+    for line in said:
+        moves = not any(f"({method}," in line for method in ("dense", "static", "ltr"))
+        assert f"{int(moves)} update" in line
+        assert "resume" in line
+
+
+@pytest.mark.parametrize("label", ["Static", "RigL"])
+def test_a_run_that_does_not_resume_fails_the_rehearsal(label, monkeypatch):
+    run = rehearsed(label)
+    monkeypatch.setattr("resparse.trainer.resume", lambda t, folder: None)
+    with pytest.raises(RunFailed, match="resume"):
+        run()
+
+
+@pytest.mark.parametrize("label", ["RigL", "SET", "GMP", "RigL-ITOP"])
+def test_a_method_that_should_move_masks_and_does_not_fails_the_rehearsal(label, monkeypatch):
+    run = rehearsed(label)
+    cls = registry.load(TABLE.row(label).method)
+    monkeypatch.setattr(cls, "updates_at", lambda self, step: False)
+    if label == "GMP":  # whose own check and counts know when pruning is due
+        monkeypatch.setattr(cls, "check", lambda self: None)
+        monkeypatch.setattr(cls, "nnz_at", lambda self, step: dict(self.sizes))
+    with pytest.raises(RunFailed, match=f"{cls.__module__.split('.')[-1]}.* 0 mask updates"):
+        run()
+
+
+def test_a_method_that_should_not_move_masks_and_does_fails_the_rehearsal(monkeypatch):
+    run = rehearsed("Static")
+    monkeypatch.setattr(registry.load("static"), "updates_at", lambda self, step: step == 1)
+    with pytest.raises(RunFailed, match=r"static.* 1 mask update"):
+        run()
+
+
+def test_a_rehearsal_leaves_nothing_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert len(rehearsed("Static")()) == 1
+    assert list(tmp_path.iterdir()) == []
