@@ -164,3 +164,14 @@ def test_the_best_epoch_is_one_at_the_final_density(method, eligible, tmp_path):
     assert outcome["best_val_epoch"] == epoch
     snapshot = load_file(tmp_path / f"snapshot-{ENDS[epoch]}.safetensors")
     assert outcome["top1_best_val"] == accuracy(loaded(snapshot), "test")
+
+
+@pytest.mark.parametrize(("method", "epoch"), [("static", 1), ("gmp", 2)])
+def test_of_equally_good_epochs_the_first_is_best(method, epoch, tmp_path):
+    data = digits.load()
+    images, labels = data.splits["val"]  # one image, each label as often: 10 % whatever is said
+    same = (torch.zeros_like(images), torch.arange(len(labels)) % 10)
+    data = dataclasses.replace(data, splits=data.splits | {"val": same})
+    _, _, outcome, curves, _ = train_to(tmp_path, make_run(method), data=data)
+    assert curves["val_top1"] == [10.0, 10.0, 10.0]
+    assert outcome["best_val_epoch"] == epoch
