@@ -75,7 +75,7 @@ def explained(code: int) -> str:
 def resparse(session: nox.Session, *args: str) -> None:
     """Run a resparse command; the last line says what its exit code means."""
     python = environment(session)
-    try:  # an interrupted run gets a minute to write its checkpoint
+    try:  # Ctrl-C: resparse gets a minute to end its processes; the last checkpoints stay
         if session.run(python, "-m", "resparse", *args, interrupt_timeout=60):
             session.log(explained(0))
     except CommandFailed as failed:  # "... exit code N" or "... code N", by the version of nox

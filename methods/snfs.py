@@ -5,7 +5,6 @@ cites: an average of its own (not the optimizer's momentum, which is 0 outside t
 inside each layer, no redistribution between layers, the update after the optimizer step.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -52,8 +51,3 @@ class Snfs(Method):
             )
             for name, layer in layers.items()
         }
-
-    def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
-        """2 f_S + f_D a step: the weight gradient is always dense (RigL, appendix H)."""
-        step = 2 * self.mean_forward(sparse) + dense
-        return {"init": 0.0, "train": step * self.total_steps, "parent": 0.0}

@@ -10,23 +10,30 @@ from resparse.errors import RunFailed, UsageError
 from resparse.files import canonical, write_atomic, write_json
 from resparse.progress import Progress
 from resparse.record import RunStore
-from resparse.reproduce import CODE
 from resparse.runner import git, run_all, with_parents
 from resparse.workloads import workload
+
+
+def clean_commit() -> str:
+    """The commit that is checked out; raises UsageError where anything differs from it."""
+    commit = git("rev-parse", "HEAD")
+    if not commit:
+        raise UsageError("git knows no commit here; baselines are frozen from a git checkout")
+    changed = git("status", "--porcelain")
+    if changed:
+        first = changed.splitlines()[0].strip()
+        raise UsageError(f"the tree has uncommitted changes ({first}); commit them first")
+    return commit
 
 
 def freeze(name: str, workers: int | None) -> int:
     """Train every row with the level's frozen seeds from an empty store and keep the outcomes.
 
-    Refuses a dirty tree: a frozen number belongs to a commit. The store is that commit's own, so
-    an interrupted freeze continues.
+    Refuses a dirty tree, before and after: a frozen number belongs to a commit. The store is that
+    commit's own, so an interrupted freeze continues.
     """
     table = artifacts.load(name)
-    dirty = git("status", "--porcelain", "--", *CODE)
-    if dirty:
-        raise UsageError(
-            f"the tree has uncommitted changes ({dirty.splitlines()[0].strip()}); commit them first"
-        )
+    commit = clean_commit()
     level = table.level("smoke")
     problem = workload(level.workload)
     images = data.load(problem.dataset, None)
@@ -34,7 +41,7 @@ def freeze(name: str, workers: int | None) -> int:
     planned = artifacts.plan(table, "smoke", images.sha256, seeds=seeds)
     runs = with_parents([p.run for p in planned])
     target = artifacts.ROOT / "baselines" / "frozen" / table.paper / f"{table.name}-smoke.jsonl"
-    folder = artifacts.ROOT / "runs" / f"freeze-{git('rev-parse', 'HEAD')}"
+    folder = artifacts.ROOT / "runs" / f"freeze-{commit}"
     store = RunStore(folder)
     todo = [run for run in runs if store.record(run) is None]
     with Progress(len(runs), len(runs) - len(todo)) as progress:
@@ -68,6 +75,8 @@ def freeze(name: str, workers: int | None) -> int:
                 "outcome": record.outcome,
             },
         )
+    if clean_commit() != commit:
+        raise RunFailed(f"another commit was checked out meanwhile; nothing is frozen of {commit}")
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, "".join(canonical(line) + "\n" for line in lines.values()))
     command = {"command": f"nox -s freeze -- {name}"}

@@ -2,71 +2,57 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from statsmodels.stats.multitest import multipletests
 
-from resparse.artifact import ROOT, Artifact
+from resparse.artifact import ROOT, Artifact, Row
+from resparse.cell import Cell
 from resparse.record import Record
 from resparse.verdict import ALPHA, DropTest, Verdict, drop_test
 
-
-@dataclass
-class Cell:
-    """One number of a table: ours, the paper's, what to make of it."""
-
-    value: float | None = None
-    std: float | None = None
-    seeds: dict[int, float] = field(default_factory=dict)
-    published: str | None = None
-    published_std: float | None = None
-    verdict: Verdict = Verdict.NOT_RUN
-    frozen_verdict: Verdict | None = None
-    erratum: str | None = None
-    note: str = ""
+Drop = tuple[Cell, DropTest, int]  # a cell, the test of its drop, the seeds it is held against
 
 
-def frozen_records(artifact: Artifact, level: str) -> dict[str, dict[str, Any]]:
-    """Our frozen outcomes of this artifact and level by run key; empty before the first freeze."""
+def frozen_records(artifact: Artifact, level: str) -> list[dict[str, Any]]:
+    """Our frozen outcomes of this artifact and level; empty before the first freeze."""
     path = ROOT / "baselines" / "frozen" / artifact.paper / f"{artifact.name}-{level}.jsonl"
     if not path.is_file():
-        return {}
-    lines = (json.loads(line) for line in path.read_text().splitlines())
-    return {line["key"]: line for line in lines}
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def of_row(frozen: Sequence[dict[str, Any]], row: Row, sparsity: float) -> list[dict[str, Any]]:
+    """The frozen outcomes of a row at a sparsity; dense ones are shared by all sparsities."""
+    shared = row.distribution == "dense"
+    return [f for f in frozen if f["row"] == row.label and (shared or f["sparsity"] == sparsity)]
 
 
 def against_frozen(
-    cell: Cell, metric: str, done: Sequence[Record], frozen: dict[str, dict[str, Any]]
-) -> list[tuple[Cell, DropTest, int]]:
+    cell: Cell, metric: str, done: Sequence[Record], frozen: Sequence[dict[str, Any]]
+) -> list[Drop]:
     """IDENTICAL where every seed equals its frozen record bit for bit.
 
-    Else a test that ours are lower than the frozen seeds we did not run, to be judged with the
-    others of the table: (cell, test, how many seeds it was held against), at most one.
+    Else, also where a changed recipe gives the runs other keys, a test that ours are lower than
+    the frozen seeds we did not run, to be judged with the others of the table; at most one.
     """
-    ours = {record.key: record for record in done}
-    known = [key for key in ours if key in frozen]
-    if not known:
+    if not frozen:
         return []
-    same = [key for key in known if ours[key].outcome == frozen[key]["outcome"]]
-    if len(same) == len(ours):
+    outcomes = {line["key"]: line["outcome"] for line in frozen}
+    if all(outcomes.get(record.key) == record.outcome for record in done):
         cell.frozen_verdict = Verdict.IDENTICAL
         return []
-    cell.frozen_verdict = Verdict.INCONCLUSIVE
-    row = frozen[known[0]]["row"], frozen[known[0]]["sparsity"]
-    others = [
-        line["outcome"][metric]
-        for key, line in frozen.items()
-        if (line["row"], line["sparsity"]) == row and key not in ours
-    ]
+    cell.frozen_verdict, cell.frozen_note = Verdict.INCONCLUSIVE, "other numbers than frozen"
+    seeds = {record.run.seed for record in done}
+    others = [f["outcome"][metric] for f in frozen if f["seed"] not in seeds]
+    others = [value for value in others if value is not None]
     values = list(cell.seeds.values())
-    if metric == "rs" or len(others) < 2 or not values:
-        cell.note = f"{cell.note} not identical to the frozen runs".strip()
+    if metric == "rs" or len(others) < 2 or not values:  # a drop of R_s is no loss in itself
         return []
     return [(cell, drop_test(values, others), len(others))]
 
 
-def judge_drops(drops: Sequence[tuple[Cell, DropTest, int]], margin: float) -> None:
+def judge_drops(drops: Sequence[Drop], margin: float) -> None:
     """DEVIATES low where the drop is beyond chance (Holm over the table); notes the power."""
     if not drops:
         return
@@ -76,9 +62,8 @@ def judge_drops(drops: Sequence[tuple[Cell, DropTest, int]], margin: float) -> N
             cell.frozen_verdict = Verdict.DEVIATES_LOW
         elif abs(test.difference) <= margin:
             cell.frozen_verdict = Verdict.WITHIN_TOLERANCE
-        note = (
-            f"not identical to the frozen runs: difference {test.difference:+.2f} to {seeds} other "
-            f"seeds, one-sided p {p:.3f} (Holm), a drop of {test.smallest_visible_drop:.2f} could "
-            "have been seen"
+        cell.frozen_note = (
+            f"not identical to the frozen runs, difference {test.difference:+z.2f} to {seeds} "
+            f"other seeds, one-sided p {p:.3f} (Holm), a drop of {test.smallest_visible_drop:.2f} "
+            "could have been seen"
         )
-        cell.note = f"{cell.note} {note}".strip()

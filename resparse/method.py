@@ -94,16 +94,21 @@ class Method:
         return None
 
     def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
-        """Cost of the whole run in {"init", "train", "parent"}; default: 3 x sparse forward a step.
+        """FLOPs of the whole run in {"init", "train", "parent"}, by the dense gradients it needs.
 
-        ``dense`` is the forward cost of one step of the dense network, ``sparse(s)`` that of the
-        masks installed after step ``s``; backward counts twice the forward (RigL, appendix H).
+        ``dense`` is the forward cost of one step of the dense network, f_D, ``sparse(s)`` that of
+        the masks installed after step ``s``, f_S. A step costs 3 f_S, backward being twice the
+        forward, and 2 f_S + f_D where the weights' gradient is dense (RigL, appendix H).
         """
-        return {
-            "init": 0.0,
-            "train": 3 * self.mean_forward(sparse) * self.total_steps,
-            "parent": 0.0,
-        }
+        forward = self.mean_forward(sparse)
+        if self.grads == "always":
+            train = (2 * forward + dense) * self.total_steps
+        else:
+            train = 3 * forward * self.total_steps
+        if self.grads == "update":
+            due = (step for step in range(self.total_steps) if self.updates_at(step))
+            train += sum(dense - sparse(step - 1) for step in due)
+        return {"init": 0.0, "train": train, "parent": 0.0}
 
     def target_counts(self) -> dict[str, int]:
         """Active weights per layer at the target density."""

@@ -13,6 +13,7 @@ from resparse.data import imagenet
 from resparse.exact import network, sizes_of
 from resparse.flops import forward_flops
 from resparse.models import build_model
+from resparse.record import Run
 from resparse.runner import with_parents
 from resparse.workloads import Workload
 
@@ -33,6 +34,27 @@ def kept_bytes(problem: Workload) -> int:
     """What one finished run keeps: final weights and masks, a snapshot at most."""
     _, _, total = network(problem.model, problem.dataset)
     return 2 * 5 * total
+
+
+def activation_bytes(problem: Workload) -> int:
+    """What backward keeps of one image, in fp32: the tensors autograd saves, counted by storage."""
+    shape = data.describe(problem.dataset)
+    model = build_model(problem.model, shape.classes, shape.image_shape, 0)
+
+    def saved(batch: int) -> int:
+        storages: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            kept = model(torch.randn(batch, *shape.image_shape))
+        del kept  # alive until here, so that no storage was counted under a reused address
+        return sum(storages.values())
+
+    return saved(2) - saved(1)
 
 
 def measured_speed(problem: Workload) -> tuple[float, str]:
@@ -73,20 +95,27 @@ def text(table: Artifact, options: "Options", planned: Sequence[Planned], proble
         f"{'row':14} {'sparsity':>8} {'runs':>5} {'steps':>9} {'batch':>6} {'FLOPs a run':>12}"
         f" {'hours a run':>12}",
     ]
-    total, seen = 0.0, set()
-    for item in planned:
-        run = item.run
-        cell = (item.label, item.sparsity)
-        flops = image * run.recipe.batch_size * (run.recipe.steps - run.start_step)
-        if run.key not in seen:
-            total += flops
-        seen.add(run.key)
-        if run.seed == planned[0].run.seed:
-            count = sum((p.label, p.sparsity) == cell for p in planned)
-            lines.append(
-                f"{item.label:14} {item.sparsity:8} {count:5} {run.recipe.steps:9,} "
-                f"{run.recipe.batch_size:6} {flops:12.3g} {flops / speed / 3600:12.4g}"
-            )
+
+    def flops(run: Run) -> float:
+        return image * run.recipe.batch_size * (run.recipe.steps - run.start_step)
+
+    named = {p.run.key for p in planned}
+    parents = [
+        Planned(label="(parent)", sparsity=1.0 - run.density, run=run)
+        for run in runs
+        if run.key not in named
+    ]
+    listed: dict[tuple[str, float], list[Run]] = {}
+    for item in (*planned, *parents):
+        listed.setdefault((item.label, round(item.sparsity, 9)), []).append(item.run)
+    for (label, sparsity), cell in listed.items():
+        recipe, cost = cell[0].recipe, flops(cell[0])
+        lines.append(
+            f"{label:14} {sparsity:8} {len(cell):5} {recipe.steps:9,} {recipe.batch_size:6} "
+            f"{cost:12.3g} {cost / speed / 3600:12.4g}"
+        )
+    total = sum(map(flops, runs))
+    batch = max(run.recipe.batch_size for run in runs)
     kind = "GPU-hours" if torch.cuda.is_available() or options.speed else "hours on this CPU"
     needed = disk_bytes(problem)
     lines += [
@@ -96,6 +125,11 @@ def text(table: Artifact, options: "Options", planned: Sequence[Planned], proble
         f"disk: {needed / 1e9:.2f} GB free needed for a run in training, "
         f"at most {len(runs) * kept_bytes(problem) / 1e9:.2f} GB for what all runs keep",
     ]
+    each = activation_bytes(problem)
+    lines.append(
+        f"memory: {batch * each / 1e9:.1f} GB of activations for a batch of {batch} in fp32 "
+        f"({each / 1e6:.1f} MB an image, counted on this model); one device holds a whole batch"
+    )
     if problem.dataset == "imagenet":
         lack = imagenet.missing(options.data_root)
         lines.append("data: " + (f"missing: {lack}" if lack else "ImageNet is there"))

@@ -60,7 +60,7 @@ class Progress:
         if self.bar is not None:
             self.bar.update(self.task, completed=finished, description=state)
         elif not self.quiet and what != "running":
-            sparsity = f"sparsity {1 - run.density:.2g}"
+            sparsity = f"sparsity {1 - run.density:.4g}"
             print(
                 f"[{finished}/{self.total}] {what}: {run.method}, {sparsity}, "
                 f"{run.recipe.steps} steps, seed {run.seed}; {state}",

@@ -5,10 +5,12 @@ import dataclasses
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +127,7 @@ class Record:
 
 def fingerprint(files: Iterable[Path]) -> str:
     """Hash of the code in ``files``; comments, docstrings and formatting do not count."""
-    return sha256("".join(_code_only(path) for path in sorted(files, key=_label)))[:16]
+    return sha256("".join(_code_of(path) for path in sorted(files, key=_label)))[:16]
 
 
 def _label(path: Path) -> str:
@@ -133,7 +135,14 @@ def _label(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _code_only(path: Path) -> str:
+def _code_of(path: Path) -> str:
+    state = path.stat()
+    return _code_only(path, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _code_only(path: Path, mtime_ns: int, size: int) -> str:
+    """The file's code, parsed once for each state of the file."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -190,10 +199,25 @@ class RunFolder:
         write_json(self.path / "record.json", dataclasses.asdict(record))
         hashes = {name: file_sha256(self.path / name) for name in ("record.json", *files)}
         write_atomic(self.path / "COMMITTED", canonical(hashes))
-        for old in self.path.glob("checkpoint-*"):
-            for file in old.iterdir():
-                file.unlink()
-            old.rmdir()
+        for name in ("checkpoint-*", ".checkpoint-*.tmp"):
+            for old in self.path.glob(name):
+                shutil.rmtree(old)
+
+    def begin(self, config: dict[str, Any], code: str) -> None:
+        """Write the manifest; checkpoints that other code made are moved to a folder stale-<code>.
+
+        They are kept, never continued: a run is the work of one code.
+        """
+        manifest = self.path / "manifest.json"
+        made_by = read_json(manifest).get("code") if manifest.is_file() else code
+        if made_by != code:
+            for old in sorted(self.path.glob("checkpoint-*")):
+                target = self.path / f"stale-{made_by}" / f"{old.name}-{time.time_ns()}"
+                with writing(target):
+                    target.parent.mkdir(exist_ok=True)
+                    old.rename(target)
+                self.event(event="checkpoint of other code set aside", to=str(target.name))
+        write_json(manifest, {"config": config, "code": code})
 
     def verify(self) -> None:
         """Raise RunFailed unless every committed file still has its hash."""

@@ -13,7 +13,7 @@ from resparse.errors import RunFailed
 from resparse.record import Run, RunStore
 from resparse.runner import provenance, with_parents
 from resparse.trainer import Stopped
-from resparse.worker import train_and_commit
+from resparse.worker import code_of, train_and_commit
 
 _SHORT = {"interval": 2, "begin": 0.0, "end": 2 / 3, "t_end": 1.0}
 
@@ -52,7 +52,7 @@ def rehearse(planned: Sequence[Planned], device: str, say: Callable[[str], None]
         store, facts = RunStore(Path(folder)), provenance()
         for run in runs:
             began = time.monotonic()
-            how = {"data_root": None, "device": device, "provenance": facts}
+            how = {"data_root": None, "device": device, "provenance": facts, "code": code_of(run)}
             try:
                 train_and_commit(run, store, stop_after=2, **how)  # type: ignore[arg-type]
             except Stopped:

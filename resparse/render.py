@@ -4,17 +4,15 @@ import csv
 import io
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
-from resparse.artifact import Artifact
-from resparse.cells import TableRow
-from resparse.files import write_atomic
-from resparse.frozen import Cell
+from resparse.artifact import Artifact, recipe_of
+from resparse.cell import Cell, TableRow
+from resparse.verdict import Verdict
+from resparse.workloads import workload
 
 COLUMNS = {
     "top1": "top-1, % (epoch)",
@@ -37,7 +35,13 @@ FIELDS = (
     "frozen_verdict",
     "erratum",
     "note",
+    "frozen_note",
+    "keys",
 )
+
+
+NET = "paper's net "
+UNASKED = (Verdict.MISMATCH, Verdict.FAILED)  # shown also where the paper prints nothing
 
 
 @dataclass(frozen=True)
@@ -95,26 +99,9 @@ def lines(row: TableRow, column: str) -> list[str]:
         numbers = {where[k]: " / ".join(f"{v:,}" for v in c) for k, c in row.counts.items()}
         return [line for name, counts in numbers.items() for line in (f"{name}:", counts)]
     if column == "top1":
-        if "top1_last" not in cells:
-            return ["-"]
-        last, best = cells["top1_last"], cells["top1_best_val"]
-        found = [f"last {number(last, 'top1')}", f"best-val {number(best, 'top1')}"]
-        found += [paper(last), _verdict(last)]
-        if last.frozen_verdict:
-            found.append(f"frozen: {last.frozen_verdict}")
-        return found + ([last.note] if last.note else [])
+        return _top1(cells) or ["-"]
     if column == "rs":
-        found = []
-        if "rs" in cells:
-            exactly = "" if cells["rs"].seeds else "paper's net "
-            found = [f"{exactly}{number(cells['rs'], 'rs')}", paper(cells["rs"])]
-            found += [_verdict(cells["rs"])] + (
-                cells["rs"].note.split(", ") if cells["rs"].seeds else []
-            )
-        if "rs_trained_here" in cells:
-            here = cells["rs_trained_here"]
-            found += [f"trained here {number(here, 'rs_trained_here')}", *here.note.split(", ")]
-        return [line for line in found if line] or ["-"]
+        return _rs(cells) or ["-"]
     cell = cells[column]
     found = [number(cell, column), paper(cell), _verdict(cell)]
     whole = cells.get(f"{column}_total")
@@ -123,39 +110,83 @@ def lines(row: TableRow, column: str) -> list[str]:
     return found
 
 
+def _top1(cells: dict[str, Cell]) -> list[str]:
+    if "top1_last" not in cells:
+        return []
+    last, best = cells["top1_last"], cells["top1_best_val"]
+    found = [f"last {number(last, 'top1')}", f"best-val {number(best, 'top1')}", paper(last)]
+    found += [_verdict(last), *_notes(last)]
+    if (best.frozen_verdict, best.frozen_note) != (last.frozen_verdict, last.frozen_note):
+        found += [f"best-val {line}" for line in _frozen(best)]
+    return found
+
+
+def _rs(cells: dict[str, Cell]) -> list[str]:
+    found = []
+    exact, here = cells.get("rs"), cells.get("rs_trained_here")
+    if exact is not None:
+        trained = bool(exact.keys)
+        found = [f"{'' if trained else NET}{number(exact, 'rs')}", paper(exact)]
+        found += [_verdict(exact), *(_notes(exact) if trained else [])]
+    if here is not None:
+        found.append(f"trained here {number(here, 'rs_trained_here')}")
+        found += [_verdict(here)] if here.verdict in UNASKED else []
+        found += _notes(here)
+    return found
+
+
+def _notes(cell: Cell) -> list[str]:
+    return (cell.note.split(", ") if cell.note else []) + _frozen(cell)
+
+
+def _frozen(cell: Cell) -> list[str]:
+    if cell.frozen_verdict is None:
+        return []
+    return [f"frozen: {cell.frozen_verdict}", *filter(None, cell.frozen_note.split(", "))]
+
+
 def footnotes(report: Report) -> list[str]:
     """Errata that cells name, and what the reader must know of the numbers."""
     used = {cell.erratum for row in report.rows for cell in row.cells.values() if cell.erratum}
     notes = [f"{name}: {report.artifact.errata[name]}" for name in sorted(used)]
-    network = [r.cells["test_flops_total"].value for r in report.rows if r.label == "Dense"]
-    if network and network[0]:
-        epochs = 3 * network[0] * 1_281_167 * 100
-        notes.append(
-            f"Dense training is printed as 3.2e18: 32,000 steps of 4096 images give 3.216e18, "
-            f"100 epochs of 1,281,167 images {epochs:.3g} (E-ITOP-20)."
-        )
-    ratios = [c for c, r in _ratio_cells(report) if r.label != "Dense" and c.published]
+    notes += protocols(report)
+    ratios = [c for c in _ratio_cells(report) if c.published]
     differing = sum(c.erratum is not None for c in ratios)
     if ratios:
         notes.append(
             f"{differing} of {len(ratios)} printed FLOP ratios differ from the count; "
             "each of them names its erratum."
         )
-    notes.append(
-        "FLOPs: convolutions and linear layers, 2 x MACs, of the paper's own network; SET, GMP and "
-        "LTR are uniform with a dense first layer, the other sparse rows ERK. LTR's training "
-        "includes its parent's."
-    )
-    return notes
+    rows = [report.artifact.row(label) for label in dict.fromkeys(r.label for r in report.rows)]
+    note = "FLOPs: convolutions and linear layers, 2 x MACs, of the paper's own network."
+    for child in rows:
+        if child.parent:
+            note += f" {child.label}'s training includes its parent's ({child.parent['row']})."
+    return [*notes, note]
 
 
-def _ratio_cells(report: Report) -> list[tuple[Cell, TableRow]]:
+def protocols(report: Report) -> list[str]:
+    """What dense training costs by each of the table's own lengths: one line a (steps, batch)."""
+    table = report.artifact
+    totals = [r.cells["test_flops_total"].value for r in report.rows if r.label == "Dense"]
+    if not totals or not totals[0]:
+        return []
+    lengths: dict[tuple[int, int], list[str]] = {}
+    for row in table.rows:
+        if row.length == 1.0 and row.label in {r.label for r in report.rows}:
+            recipe = recipe_of(table, row, "paper")
+            lengths.setdefault((recipe.steps, recipe.batch_size), []).append(row.label)
+    images = workload(table.exact_workload).train_size
     return [
-        (row.cells[metric], row)
-        for row in report.rows
-        for metric in ("train_flops", "test_flops")
-        if metric in row.cells
+        f"Dense training by the protocol of {', '.join(labels)}: {steps:,} steps of {batch} images "
+        f"({steps * batch / images:.2f} epochs) cost {3 * totals[0] * steps * batch:.4g} FLOPs."
+        for (steps, batch), labels in lengths.items()
     ]
+
+
+def _ratio_cells(report: Report) -> list[Cell]:
+    rows = [row for row in report.rows if row.label != "Dense"]
+    return [row.cells[m] for row in rows for m in ("train_flops", "test_flops")]
 
 
 def summary(report: Report) -> str:
@@ -181,36 +212,6 @@ def to_terminal(report: Report, console: Console | None = None) -> None:
     for note in footnotes(report):
         console.print(note, highlight=False, markup=False)
     console.print(f"cells: {summary(report)}", highlight=False, markup=False)
-
-
-# Plain: no window, no font from elsewhere (rich's own template fetches one).
-SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
-<style>
-.{unique_id}-matrix {{ font-family: DejaVu Sans Mono, Menlo, Consolas, monospace;
-font-size: {char_height}px; line-height: {line_height}px; }}
-{styles}
-</style>
-<defs>{lines}</defs>
-<rect width="{width}" height="{height}" rx="6" fill="#ffffff"/>
-<g transform="translate({terminal_x}, {terminal_y})">
-{backgrounds}
-<g class="{unique_id}-matrix">
-{matrix}
-</g>
-</g>
-</svg>
-"""
-
-
-def as_svg(report: Report) -> str:
-    """What the terminal shows of the first sparsity, as a picture; the same file for one report."""
-    first = [row for row in report.rows if row.sparsity == report.rows[0].sparsity]
-    console = Console(record=True, width=162, file=io.StringIO(), force_terminal=True)
-    to_terminal(Report(report.artifact, report.header, first), console)
-    svg: str = console.export_svg(
-        title="", theme=DEFAULT_TERMINAL_THEME, code_format=SVG, unique_id="table"
-    )
-    return svg
 
 
 def as_markdown(report: Report) -> str:
@@ -255,6 +256,8 @@ def records(report: Report) -> list[dict[str, Any]]:
                     str(cell.frozen_verdict or ""),
                     cell.erratum,
                     cell.note,
+                    cell.frozen_note,
+                    " ".join(f"{s}:{key}" for s, key in cell.keys.items()),
                 ),
                 strict=True,
             )
@@ -287,14 +290,3 @@ def as_json(report: Report) -> str:
     return json.dumps(
         {"artifact": report.artifact.id, "header": report.header, "rows": rows}, indent=1
     )
-
-
-def write(report: Report, folder: Path, name: str) -> list[Path]:
-    """Write <name>.md, .csv and .svg into ``folder``; returns their paths."""
-    written = []
-    forms = {"md": as_markdown(report), "csv": as_csv(report), "svg": as_svg(report)}
-    for suffix, text in forms.items():
-        path = folder / f"{name}.{suffix}"
-        write_atomic(path, text)
-        written.append(path)
-    return written

@@ -36,7 +36,8 @@ def flops_report(model: str, dataset: str, density: float, distribution: str) ->
             continue
         parent = Parent(masks={}, train_flops=0.0, step=0) if cls.needs_parent else None
         method = registry.build(name, {}, densities, sizes, STEPS, parent=parent)
-        train[name] = round(cost(method, macs, sizes, batch_size=1)["train_flops"], 6)
+        label = f"{name}, its parent apart" if cls.needs_parent else name
+        train[label] = round(cost(method, macs, sizes, batch_size=1)["train_flops"], 6)
     dense, sparse = forward_flops(macs, sizes, sizes), forward_flops(macs, counts, sizes)
     return {
         "forward_macs": sum(macs.values()),

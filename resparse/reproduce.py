@@ -2,17 +2,17 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from resparse import artifact as artifacts
-from resparse import cells, data, plan, render
+from resparse import cells, data, plan, render, report_files
 from resparse.artifact import ROOT, Artifact, Planned
 from resparse.data import imagenet
-from resparse.errors import Missing, worst
+from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable
 from resparse.progress import Progress
 from resparse.record import Record, RunStore
@@ -67,23 +67,25 @@ def reproduce(options: Options) -> int:
         print(plan.text(table, options, planned, problem))
         return 0
     if options.exact_only:
-        return _report(table, options, seeds, "cpu", {}, {}, set())
+        return _report(table, options, seeds, {}, {}, set())
     if options.rehearse:
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = device if options.device == "auto" else options.device
         rehearse(planned, device, lambda line: print(line, flush=True))
         return 0
-    device = require_ready(problem, options)
+    batch = max(p.run.recipe.batch_size for p in planned)
+    device = "" if options.from_records else require_ready(problem, options, batch)
     if not options.partial:
         require_writable(options.out)
     store = RunStore(options.runs)
-    images = data.load(problem.dataset, options.data_root)
-    planned = artifacts.plan(table, options.level, images.sha256, **choice)  # type: ignore[arg-type]
-    failures = {} if options.from_records else _train(planned, store, device, options)
-    return _report(table, options, seeds, device, *_collect(planned, store, failures))
+    sha256 = data.load(problem.dataset, options.data_root).sha256
+    planned = artifacts.plan(table, options.level, sha256, **choice)  # type: ignore[arg-type]
+    failures = _train(planned, store, device, options) if device else {}
+    return _report(table, options, seeds, *_collect(planned, store, failures))
 
 
-def require_ready(problem: Workload, options: Options) -> str:
-    """The device to train on; raises Missing with everything that is not here, before any run."""
+def require_ready(problem: Workload, options: Options, batch: int) -> str:
+    """The device to train batches of ``batch`` on; raises Missing with all that is not here."""
     lacking = []
     if problem.dataset == "imagenet":
         lack = imagenet.missing(options.data_root)
@@ -92,8 +94,12 @@ def require_ready(problem: Workload, options: Options) -> str:
     device = "cuda" if problem.needs_gpu else "cpu"
     if options.device != "auto":
         device = options.device
+    if device.startswith("cuda") and problem.precision == "portable":
+        raise UsageError(
+            f"--device {device}: {options.level} trains in portable numerics; valid: cpu"
+        )
     if device.startswith("cuda"):
-        lacking += gpu_lacks()
+        lacking += gpu_lacks() or memory_lacks(problem, batch)
     if lacking:
         raise Missing(
             f"level {options.level} of {options.name} cannot run here: {'; '.join(lacking)}. "
@@ -117,6 +123,18 @@ def gpu_lacks() -> list[str]:
             f"(sm_{major}{minor}; it has {', '.join(built)}): install requirements/v100.lock"
         ]
     return []
+
+
+def memory_lacks(problem: Workload, batch: int) -> list[str]:
+    """Why this machine's GPU cannot hold a batch, empty where it can."""
+    needed = batch * plan.activation_bytes(problem)
+    there = torch.cuda.get_device_properties(0).total_memory
+    if needed <= there:
+        return []
+    return [
+        f"a batch of {batch} keeps {needed / 1e9:.0f} GB of activations and "
+        f"{torch.cuda.get_device_name()} has {there / 1e9:.0f} GB (one GPU holds a whole batch)"
+    ]
 
 
 def _train(
@@ -155,6 +173,17 @@ def _collect(
     return records, failed, stale
 
 
+def _distinct(values: Iterable[str]) -> str:
+    return ", ".join(sorted(set(values))) or "none: nothing is trained"
+
+
+def _distributions(table: Artifact, labels: Sequence[str]) -> str:
+    rows = [row for row in table.rows if row.label in labels]
+    kinds = dict.fromkeys(row.distribution for row in rows)
+    named = {kind: [r.label for r in rows if r.distribution == kind] for kind in kinds}
+    return "; ".join(f"{kind}: {', '.join(found)}" for kind, found in named.items())
+
+
 def command(table: Artifact, options: Options) -> str:
     """The nox command that makes the same table; where files lie does not count."""
     given = [] if options.level == "smoke" else ["--level", options.level]
@@ -171,12 +200,12 @@ def _report(
     table: Artifact,
     options: Options,
     seeds: Sequence[int],
-    device: str,
     records: dict[tuple[str, float], list[Record | None]],
     failed: dict[tuple[str, float], str],
     stale: set[str],
 ) -> int:
     exact = options.exact_only
+    made = [record for found in records.values() for record in found if record is not None]
     level = table.level(options.level)
     sparsities = options.sparsities or table.sparsities
     labels = [r.label for r in table.rows if not options.only or r.label in options.only]
@@ -196,10 +225,12 @@ def _report(
         "command": command(table, options),
         "git sha": (git("rev-parse", "HEAD")[:12] or "unknown")
         + (" + uncommitted changes" if git("status", "--porcelain", "--", *CODE) else ""),
-        "device": "none: nothing is trained" if exact else device,
+        "records made at": _distinct(r.provenance["git_sha"][:12] for r in made),
+        "device": _distinct(r.provenance["device"] for r in made),
         "seeds": "none" if exact else ", ".join(map(str, seeds)),
         "level": "exact columns only" if exact else f"{options.level} ({level.workload})",
         "what it shows": shows,
+        "distribution": _distributions(table, labels),
         "engine": "masked: simulated sparsity, no time is saved",
         "margin": f"{table.margin_pp} percentage points: {table.margin_reason}",
     }
@@ -212,9 +243,9 @@ def _report(
         folder = options.out / table.paper
         require_writable(folder)
         suffix = "-exact" if exact else "" if options.level == "smoke" else f"-{options.level}"
-        written = render.write(report, folder, table.name + suffix)
+        paths = report_files.write(report, folder, table.name + suffix)
         if not options.json:
-            print(f"written: {', '.join(str(path) for path in written)}")
+            print(f"written: {', '.join(str(path) for path in paths)}")
     for (label, sparsity), why in failed.items():
         print(f"resparse: {label} at sparsity {sparsity} failed: {why}", file=sys.stderr)
     verdicts: list[Verdict] = []

@@ -99,6 +99,7 @@ def run_all(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["resparse.worker", "sklearn.datasets"])
     facts, waiting = provenance(), list(runs)
+    codes = {run.key: code_of(run) for run in runs}  # before any process loads it
     active: dict[Any, tuple[Any, Run, Connection[str, str]]] = {}
     failed: dict[str, str] = {}
     try:
@@ -110,9 +111,10 @@ def run_all(
             ready = [r for r in waiting if not r.parent or store.folder(r.parent).committed]
             for run in ready[: workers - len(active)]:
                 waiting.remove(run)
-                arguments = (run.config, str(store.root), str(data_root or ""), device, facts)
+                where = (str(store.root), str(data_root or ""), device)
+                arguments = (run.config, *where, facts, codes[run.key])
                 reasons, end = context.Pipe(duplex=False)
-                process = context.Process(target=_main, args=(end, *arguments), daemon=True)
+                process = context.Process(target=_main, args=(end, *arguments))
                 process.start()
                 end.close()
                 active[process.sentinel] = (process, run, reasons)

@@ -14,14 +14,23 @@ from torch import Tensor
 
 from resparse import data, models, precision, registry
 from resparse.distributions import layer_counts
-from resparse.errors import ResparseError
+from resparse.errors import ResparseError, RunFailed
 from resparse.exact import network
 from resparse.files import write_json
 from resparse.method import Parent
 from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
 from resparse.trainer import train
 
-_PARTS = ("masks", "method", "schedules", "distributions", "exploration", "flops", "seeds")
+_PARTS = (
+    "registry",
+    "masks",
+    "method",
+    "schedules",
+    "distributions",
+    "exploration",
+    "flops",
+    "seeds",
+)
 _LOOP = ("trainer", "training", "outcome", "precision")
 
 
@@ -30,7 +39,8 @@ def code_of(run: Run) -> str:
     here = Path(__file__).resolve().parent
     files = [here / f"{part}.py" for part in (*_PARTS, *_LOOP)]
     files += [data.source(run.dataset), here / "data" / "memory.py"]
-    files += [models.source(run.model), registry.methods_folder() / f"{run.method}.py"]
+    files += [models.source(run.model), here / "models" / "__init__.py"]
+    files += [registry.methods_folder() / f"{run.method}.py"]
     return fingerprint(files)
 
 
@@ -59,27 +69,34 @@ def train_and_commit(
     data_root: Path | None,
     device: str,
     provenance: dict[str, Any],
+    code: str,
     **how: Any,
 ) -> Record:
-    """Train ``run`` in this process and commit its record; ``how`` goes to trainer.train."""
+    """Train ``run`` in this process and commit its record; ``how`` goes to trainer.train.
+
+    ``code`` is the fingerprint when the command began. Raises RunFailed where the code is another
+    before or after: what was loaded in between would be a mixture.
+    """
     precision.enter(run.precision)
     folder = store.folder(run)
     with folder.lock(wait=True):  # a killed command's worker may still be at this run
         if folder.committed:
             return folder.record()
         began = time.monotonic()
+        _require_code(run, code)
         images = data.load(run.dataset, data_root)
         shapes, _, _ = network(run.model, run.dataset)
         counts = layer_counts(run.distribution, shapes, run.density)
-        write_json(folder.path / "manifest.json", run.config)
+        folder.begin(run.config, code)
         folder.event(event="started", pid=os.getpid())
         status, reason, outcome, curves, files = train(
             run, images, counts, folder, parent=parent_of(run, store), device=device, **how
         )
+        _require_code(run, code)
         record = Record(
             key=run.key,
             config=run.config,
-            fingerprint=code_of(run),
+            fingerprint=code,
             status=status,
             reason=reason,
             outcome=outcome,
@@ -98,12 +115,18 @@ def train_and_commit(
     return record
 
 
+def _require_code(run: Run, code: str) -> None:
+    if code_of(run) != code:
+        raise RunFailed("code it uses was edited while the command ran: repeat the command")
+
+
 def main(
     config: dict[str, Any],
     root: str,
     data_root: str | None,
     device: str,
     provenance: dict[str, Any],
+    code: str,
 ) -> str:
     """Entry of the process: empty, or why the run failed; the trace is written beside it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
@@ -117,6 +140,7 @@ def main(
             data_root=Path(data_root) if data_root else None,
             device=device,
             provenance=provenance,
+            code=code,
         )
     except Exception as error:
         name = "" if isinstance(error, ResparseError) else f"{type(error).__name__}: "

@@ -41,6 +41,12 @@ FIELDS = {
 }
 
 
+def fields_of(method):
+    """The table's, or for a method that is not in it an interval under which masks move."""
+    moves = "interval" in registry.own_fields(registry.load(method))
+    return FIELDS.get(method, {"interval": 4} if moves else {})
+
+
 def make_run(method, steps=STEPS, seed=0, lr=0.1, snapshots=(), **fields):
     """A run of resnet8 on digits; ltr's parent is the gmp run of the same length."""
     ltr = method == "ltr"
@@ -49,7 +55,7 @@ def make_run(method, steps=STEPS, seed=0, lr=0.1, snapshots=(), **fields):
         dataset="digits",
         dataset_sha256="0" * 64,
         method=method,
-        fields=registry.resolve_fields(method, FIELDS[method] | fields),
+        fields=registry.resolve_fields(method, fields_of(method) | fields),
         distribution="dense" if method == "dense" else "erk",
         density=1.0 if method == "dense" else 0.2,
         recipe=Recipe(

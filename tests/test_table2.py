@@ -4,11 +4,13 @@ import pytest
 
 from resparse import artifact, cells
 from resparse.artifact import plan
+from resparse.cell import Cell
 from resparse.record import Record
 from resparse.reproduce import Options, command
 from resparse.verdict import Verdict
 
 TABLE = artifact.load("itop/table2")
+PRINTED = dict.fromkeys(label for label, _, _ in TABLE.cells)  # rows added later are not its own
 FORWARD = {  # independent count: layer MACs times layer density, see tests/test_distributions.py
     ("erk", 0.9): 0.24183,
     ("erk", 0.8): 0.41380,
@@ -51,7 +53,7 @@ def by_hand(label: str, sparsity: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("sparsity", [0.9, 0.8])
-@pytest.mark.parametrize("label", [row.label for row in TABLE.rows])
+@pytest.mark.parametrize("label", PRINTED)
 def test_exact_columns(label, sparsity):
     found, numbers = cells.exact_cells(TABLE, TABLE.row(label), sparsity)
     train, test = by_hand(label, sparsity)
@@ -122,14 +124,16 @@ def test_no_record_is_not_run():
 
 
 def frozen_line(record: Record, outcome: dict) -> dict:
-    return {"row": "RigL-ITOP", "sparsity": 0.9, "key": record.key, "outcome": outcome}
+    seed = record.run.seed
+    line = {"row": "RigL-ITOP", "sparsity": 0.9, "seed": seed, "key": record.key}
+    return line | {"outcome": outcome}
 
 
-def against(tops: list[float], frozen_tops: list[float], monkeypatch) -> cells.Cell:
+def against(tops: list[float], frozen_tops: list[float], monkeypatch) -> Cell:
     """Seeds 0 .. of ours against as many frozen seeds and more."""
     ours = fabricated("RigL-ITOP", 0.9, tops)
     old = fabricated("RigL-ITOP", 0.9, frozen_tops)
-    lines = {r.key: frozen_line(r, r.outcome) for r in old}
+    lines = [frozen_line(r, r.outcome) for r in old]
     monkeypatch.setattr(cells, "frozen_records", lambda table, level: lines)
     table = cells.build(
         TABLE, "paper", {("RigL-ITOP", 0.9): ours}, {}, set(),
@@ -144,13 +148,66 @@ def test_frozen_records_are_compared_by_equality_first_then_by_other_seeds(monke
     assert same.frozen_verdict is Verdict.IDENTICAL
     one_bit = against([91.0, 91.2, 91.400001], frozen, monkeypatch)
     assert one_bit.frozen_verdict is Verdict.WITHIN_TOLERANCE
-    assert "not identical" in one_bit.note
-    assert "5 other seeds" in one_bit.note  # the three seeds of ours are left out
-    assert "could have been seen" in one_bit.note
+    assert "not identical" in one_bit.frozen_note
+    assert "5 other seeds" in one_bit.frozen_note  # the three seeds of ours are left out
+    assert "could have been seen" in one_bit.frozen_note
     drop = against([88.0, 88.1, 88.2], frozen, monkeypatch)
     assert drop.frozen_verdict is Verdict.DEVIATES_LOW
-    assert "one-sided p 0.000" in drop.note
+    assert "one-sided p 0.000" in drop.frozen_note
     assert against([91.0], [], monkeypatch).frozen_verdict is None
+
+
+def test_a_changed_recipe_is_still_held_against_the_frozen_seeds(monkeypatch):
+    tops = [91.0, 91.2, 91.4, 91.1, 91.3, 90.9, 91.2, 91.0]
+    lines = [frozen_line(r, r.outcome) for r in fabricated("RigL-ITOP", 0.9, tops)]
+    for line in lines:
+        line["key"] = "another recipe's"
+    monkeypatch.setattr(cells, "frozen_records", lambda table, level: lines)
+    found = top1([88.0, 88.1, 88.2], comparable=False)
+    assert found.frozen_verdict is Verdict.DEVIATES_LOW
+    assert "to 5 other seeds" in found.frozen_note
+
+
+def test_fewer_seeds_than_the_protocol_are_incomplete():
+    assert top1([73.80, 73.82]).verdict is Verdict.INCOMPLETE
+
+
+def test_dense_runs_shared_by_the_sparsities_count_once(monkeypatch):
+    pools = []
+    original = cells.judge
+    monkeypatch.setattr(
+        cells, "judge", lambda c, **more: pools.append((c, more)) or original(c, **more)
+    )
+    dense = [fabricated("Dense", s, [76.7, 76.8, 76.9]) for s in (0.9, 0.8)]
+    assert [r.key for r in dense[0]] == [r.key for r in dense[1]]
+    ltr = fabricated("LTR", 0.9, [71.0, 71.1, 70.9])  # no number is printed for it
+    table = cells.build(
+        TABLE, "paper",
+        {("Dense", 0.9): dense[0], ("Dense", 0.8): dense[1], ("LTR", 0.9): ltr}, {}, set(),
+        comparable=True, sparsities=[0.9, 0.8], labels=["Dense", "LTR"],
+    )  # fmt: skip
+    tops = [row.cells["top1_last"] for row in table if row.label == "Dense"]
+    assert {cell.verdict for cell in tops} == {Verdict.REPRODUCED}
+    assert tops[0].note == tops[1].note
+    (comparisons, more), *_ = pools
+    assert [c.ours for c in comparisons] == [[76.7, 76.8, 76.9]]
+    assert more == {"others": [[71.0, 71.1, 70.9]]}
+
+
+def test_explored_weights_are_judged_in_percent_and_against_their_expectation():
+    records = fabricated("RigL-ITOP", 0.9, [73.8, 73.8, 73.8])
+    for record, rs in zip(records, [0.829, 0.830, 0.831], strict=True):
+        record.outcome["rs"] = rs
+    found = {("RigL-ITOP", 0.9): records}
+    options = {"comparable": True, "sparsities": [0.9], "labels": ["RigL-ITOP"]}
+    rs = cells.build(TABLE, "paper", found, {}, set(), **options)[0].cells["rs"]
+    assert rs.verdict is Verdict.REPRODUCED
+    assert "difference +0.00 points" in rs.note
+    for record in records:
+        record.outcome.update(rs_expected=0.83, rs_z=-4.1)
+    rs = cells.build(TABLE, "paper", found, {}, set(), **options)[0].cells["rs"]
+    assert rs.verdict is Verdict.MISMATCH
+    assert "4.1" in rs.note
 
 
 def test_the_header_says_the_command_that_makes_the_table():
