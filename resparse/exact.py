@@ -86,8 +86,7 @@ def row_numbers(artifact: Artifact, row: Row, sparsity: float) -> Numbers:
         parent=parent,
     )
     numbers = cost(method, macs, sizes, batch_size=recipe.batch_size)
-    for name in ("train_flops",):
-        numbers[name] *= row.length
+    numbers["train_flops"] *= row.length
     numbers["train_parts"] = {k: v * row.length for k, v in numbers["train_parts"].items()}
     moves = any(method.updates_at(step) for step in range(recipe.steps))
     random = method.random_growth_at(0) is not None

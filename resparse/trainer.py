@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,16 @@ from resparse.training import Training, model_state, resume, save, start
 
 class Diverged(Exception):
     """A loss that is not finite ends the run; it is recorded, not lost."""
+
+
+class Trained(NamedTuple):
+    """What a training ends with; ``files`` lie in its folder and are to be committed."""
+
+    status: str  # completed | diverged | collapsed
+    reason: str
+    outcome: dict[str, Any]
+    curves: dict[str, list[float]]
+    files: list[str]
 
 
 class Stopped(Exception):
@@ -98,8 +108,8 @@ def train(
     checkpoint_s: float = 20.0,
     checkpoint_steps: int | None = None,
     stop_after: int | None = None,
-) -> tuple[str, str, dict[str, Any], dict[str, list[float]], list[str]]:
-    """Train ``run`` to its end: (status, reason, outcome, curves, files to commit).
+) -> Trained:
+    """Train ``run`` to its end.
 
     ``counts`` are the target weights per layer. Continues from the newest sound checkpoint in
     ``folder``; kill it anywhere. ``stop_after`` checkpoints after that step and raises Stopped.
@@ -130,4 +140,4 @@ def train(
     curves = {"val_top1": t.progress.val_top1, "train_loss": t.progress.train_loss}
     reached = [s for s in run.snapshots if s <= t.progress.step]  # a diverged run may miss some
     files = ["final.safetensors", *(f"snapshot-{s}.safetensors" for s in reached)]
-    return status, reason, outcome, curves, files
+    return Trained(status, reason, outcome, curves, files)

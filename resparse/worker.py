@@ -89,7 +89,7 @@ def train_and_commit(
         counts = layer_counts(run.distribution, shapes, run.density)
         folder.begin(run.config, code)
         folder.event(event="started", pid=os.getpid())
-        status, reason, outcome, curves, files = train(
+        trained = train(
             run, images, counts, folder, parent=parent_of(run, store), device=device, **how
         )
         _require_code(run, code)
@@ -97,10 +97,10 @@ def train_and_commit(
             key=run.key,
             config=run.config,
             fingerprint=code,
-            status=status,
-            reason=reason,
-            outcome=outcome,
-            curves=curves,
+            status=trained.status,
+            reason=trained.reason,
+            outcome=trained.outcome,
+            curves=trained.curves,
             provenance=provenance
             | {
                 "wall_s": round(time.monotonic() - began, 3),
@@ -110,8 +110,8 @@ def train_and_commit(
                 "determinism": precision.determinism(run.precision, device),
             },
         )
-        folder.event(event="finished", status=status)
-        folder.commit(record, files)
+        folder.event(event="finished", status=trained.status)
+        folder.commit(record, trained.files)
     return record
 
 
