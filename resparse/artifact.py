@@ -2,84 +2,26 @@
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resparse import registry
-from resparse.distributions import DISTRIBUTIONS
+from resparse.distributions import DISTRIBUTIONS, layer_counts
 from resparse.errors import Missing, UsageError
-from resparse.published import Published, read_published
+from resparse.published import check_cells, read_published
+from resparse.reading import distinct, located, read, read_text
 from resparse.record import Recipe, Run
+from resparse.table import Artifact, File, Level, Row, RowAtLevel, Source
 from resparse.workloads import workload
 
+__all__ = [
+    "PROTOCOL", "ROOT", "Artifact", "Level", "Planned", "Row", "check_seeds", "check_sparsity",
+    "load", "names", "parse", "plan", "plan_row", "recipe_of",
+]  # fmt: skip
+
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row of a table, as its TOML says it."""
-
-    label: str
-    method: str
-    distribution: str
-    fields: dict[str, Any] = field(default_factory=dict)
-    length: float = 1.0
-    snapshots: tuple[float, ...] = ()
-    parent: dict[str, Any] | None = None
-    levels: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def fields_at(self, level: str | None) -> dict[str, Any]:
-        """Method fields, those of the level over the row's own."""
-        return self.fields | (self.levels.get(level, {}).get("fields", {}) if level else {})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Level:
-    """How much of the paper a level trains."""
-
-    workload: str
-    seeds: tuple[int, ...]
-    shows: str
-    frozen_seeds: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Artifact:
-    """A table: rows, levels, published cells, margins."""
-
-    paper: str
-    name: str
-    title: str
-    sparsities: tuple[float, ...]
-    margin_pp: float
-    margin_reason: str
-    exact_workload: str
-    rows: tuple[Row, ...]
-    levels: dict[str, Level]
-    cells: dict[tuple[str, float, str], Published]
-    errata: dict[str, str]
-
-    @property
-    def id(self) -> str:
-        """Like itop/table2."""
-        return f"{self.paper}/{self.name}"
-
-    def row(self, label: str) -> Row:
-        """The row; an unknown label lists the valid ones."""
-        for row in self.rows:
-            if row.label == label:
-                return row
-        valid = ", ".join(row.label for row in self.rows)
-        raise UsageError(f"{self.id} has no row {label!r}; valid: {valid}")
-
-    def level(self, name: str) -> Level:
-        """The level; an unknown name lists the valid ones."""
-        if name not in self.levels:
-            raise UsageError(
-                f"unknown level {name!r} of {self.id}; valid: {', '.join(self.levels)}"
-            )
-        return self.levels[name]
+PROTOCOL = "paper"  # the level whose recipes the exact columns are computed by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +45,138 @@ def _folder() -> Path:
     return folder
 
 
-def _strict(table: dict[str, Any], valid: Sequence[str], where: str) -> None:
+def load(name: str) -> Artifact:
+    """Read benchmarks/<name>.toml; raises UsageError naming file and key for anything invalid."""
+    if name not in names():
+        raise UsageError(f"unknown table or figure {name!r}; valid: {', '.join(names())}")
+    where = f"benchmarks/{name}.toml"
+    artifact = parse(read_text(ROOT / where, where), where)
+    if artifact.id != name:
+        raise UsageError(f"{where}: artifact paper and name = {artifact.id!r}; valid: {name!r}")
+    return artifact
+
+
+def parse(text: str, where: str) -> Artifact:
+    """The artifact described by ``text``, every name in it resolved and every run planned once."""
+    data = read(File, _toml(text, where), where)
+    head, levels = data.artifact, data.levels
+    for name, level in levels.items():
+        check_seeds(level.seeds, f"{where}: levels.{name}.seeds")
+        with located(f"{where}: levels.{name}"):
+            workload(level.workload)
+    if PROTOCOL not in levels:
+        raise UsageError(f"{where}: levels.{PROTOCOL} is missing; the exact columns follow it")
+    with located(f"{where}: exact"):
+        workload(data.exact.workload)
+    distinct(head.sparsities, "sparsity", f"{where}: artifact.sparsities")
+    rows = tuple(_row(table, n, tuple(levels), where) for n, table in enumerate(data.row, start=1))
+    distinct([row.label for row in rows], "row", where)
+    csv = f"baselines/published/{head.published}"
+    source = f"{csv.rpartition('/')[0]}/SOURCE.toml"
+    with located(f"{where}: artifact.published = {head.published!r}"):
+        printed, about = read_text(ROOT / csv, csv), read_text(ROOT / source, source)
+    artifact = Artifact(
+        paper=head.paper,
+        name=head.name,
+        title=head.title,
+        sparsities=head.sparsities,
+        margin_pp=head.margin_pp,
+        margin_reason=head.margin_reason,
+        exact_workload=data.exact.workload,
+        rows=rows,
+        levels=levels,
+        cells=read_published(printed, csv),
+        errata=read(Source, _toml(about, source), source).errata,
+    )
+    for row in rows:
+        with located(f"{where}, row {row.label}"):
+            _check_parent(artifact, row)
+    _try_runs(artifact, where)
+    explored = {row.label: _rs_is_computed(artifact, row) for row in rows}
+    check_cells(
+        artifact.cells, csv, rows=explored, sparsities=head.sparsities, errata=artifact.errata
+    )
+    return artifact
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    with located(where):  # a TOMLDecodeError is a ValueError
+        return tomllib.loads(text)
+
+
+def _row(table: dict[str, Any], number: int, levels: tuple[str, ...], where: str) -> Row:
+    where = f"{where}, row {table.get('label', f'number {number}')}"
+    plain = [key for key in Row.model_fields if key != "levels"]
     for key in table:
-        if key not in valid:
-            raise UsageError(f"{where}: unknown key {key!r}; valid: {', '.join(valid)}")
+        if key not in (*plain, *levels):
+            raise UsageError(f"{where}: unknown key {key!r}; valid: {', '.join((*plain, *levels))}")
+    own = {key: table[key] for key in plain if key in table}
+    changed = {k: read(RowAtLevel, table[k], f"{where}, {k}") for k in levels if k in table}
+    row = read(Row, own | {"levels": changed}, where)
+    if row.distribution not in DISTRIBUTIONS:
+        raise UsageError(
+            f"{where}: distribution = {row.distribution!r}; valid: {', '.join(DISTRIBUTIONS)}"
+        )
+    return row
+
+
+def _check_parent(artifact: Artifact, row: Row) -> None:
+    """Raise UsageError unless the row has a parent where its method needs one, and a sound one."""
+    needed = registry.load(row.method).needs_parent
+    if row.parent is None:
+        if needed:
+            raise UsageError(
+                f"parent is missing, method {row.method} starts from another row's run; "
+                "valid: parent = { row = ..., at = ... }"
+            )
+        return
+    chain = [row.label]
+    above: Row | None = row
+    while above is not None and above.parent is not None:
+        above = artifact.row(above.parent.row)
+        chain.append(above.label)
+        if above.label in chain[:-1]:
+            raise UsageError(
+                f"parent leads back to itself, {' -> '.join(chain)}; valid: another row"
+            )
+    if not needed:
+        raise UsageError(
+            f"parent = {row.parent.row!r}; valid: none, method {row.method} starts from scratch"
+        )
+    parent = artifact.row(row.parent.row)
+    if row.parent.at not in parent.snapshots:
+        kept = ", ".join(map(str, parent.snapshots)) or "none"
+        raise UsageError(
+            f"parent {parent.label} keeps no snapshot at = {row.parent.at}; valid: {kept}"
+        )
+    if parent.distribution != row.distribution:  # its final masks are this row's
+        raise UsageError(
+            f"distribution = {row.distribution!r}; valid: {parent.distribution!r}, that of its "
+            f"parent {parent.label}"
+        )
+
+
+def _try_runs(artifact: Artifact, where: str) -> None:
+    """Resolve one run of every row, level and sparsity, and its weights per layer."""
+    networks = [(name, name, level.workload) for name, level in artifact.levels.items()]
+    for name, level, problem in (*networks, ("exact", PROTOCOL, artifact.exact_workload)):
+        shapes = workload(problem).shapes
+        for row in artifact.rows:
+            at = f"{where}, row {row.label}, {name}"
+            for sparsity in artifact.sparsities:
+                with located(at):
+                    run = plan_row(artifact, row, level, sparsity, 0, "unread")
+                try:
+                    layer_counts(run.distribution, shapes, run.density)
+                except ValueError as error:
+                    why = f"sparsity {sparsity}: {error}; valid: a lower sparsity"
+                    raise UsageError(f"{at}: {why}") from error
+
+
+def _rs_is_computed(artifact: Artifact, row: Row) -> bool:
+    """Whether R_s of the row is known without training it."""
+    run = plan_row(artifact, row, PROTOCOL, artifact.sparsities[0], 0, "unread")
+    return registry.rs_is_exact(registry.probe(run.method, run.fields, run.recipe.steps))
 
 
 def check_sparsity(value: float, where: str) -> float:
@@ -116,102 +186,21 @@ def check_sparsity(value: float, where: str) -> float:
     return float(value)
 
 
-def load(name: str) -> Artifact:
-    """Read benchmarks/<name>.toml; raises UsageError naming file and key for anything unknown."""
-    if name not in names():
-        raise UsageError(f"unknown table or figure {name!r}; valid: {', '.join(names())}")
-    path = _folder() / f"{name}.toml"
-    return parse(path.read_text(), str(path.relative_to(ROOT)))
-
-
-def parse(text: str, where: str) -> Artifact:
-    """The artifact described by ``text``, every name in it resolved."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: {error}") from error
-    _strict(data, ("artifact", "exact", "levels", "row"), where)
-    head = data["artifact"]
-    keys = ("paper", "name", "title", "published", "sparsities", "margin_pp", "margin_reason")
-    _strict(head, keys, f"{where} [artifact]")
-    lacking = [key for key in keys if key not in head]
-    if lacking:
-        raise UsageError(f"{where} [artifact]: {lacking[0]} is missing")
-    if not head["margin_pp"] > 0:
-        raise UsageError(f"{where}: margin_pp = {head['margin_pp']!r}; valid: above 0")
-    _strict(data["exact"], ("workload",), f"{where} [exact]")
-    levels = {}
-    for level, table in data["levels"].items():
-        _strict(table, ("workload", "seeds", "shows", "frozen_seeds"), f"{where} [levels.{level}]")
-        workload(table["workload"])
-        seeds = check_seeds(table["seeds"], f"{where} [levels.{level}]")
-        levels[level] = Level(**(table | {"seeds": seeds}))
-    rows = tuple(_row(table, tuple(levels), where) for table in data["row"])
-    published = ROOT / "baselines" / "published" / head["published"]
-    artifact = Artifact(
-        paper=head["paper"],
-        name=head["name"],
-        title=head["title"],
-        sparsities=tuple(check_sparsity(s, where) for s in head["sparsities"]),
-        margin_pp=head["margin_pp"],
-        margin_reason=head["margin_reason"],
-        exact_workload=data["exact"]["workload"],
-        rows=rows,
-        levels=levels,
-        cells=read_published(published.read_text(), str(published.relative_to(ROOT))),
-        errata=tomllib.loads((published.parent / "SOURCE.toml").read_text())["errata"],
-    )
-    for row in rows:
-        if row.parent:
-            parent = artifact.row(row.parent["row"])
-            if row.parent["at"] not in parent.snapshots:
-                raise UsageError(
-                    f"{where}, row {row.label}: parent {parent.label} keeps no snapshot at "
-                    f"{row.parent['at']}; valid: {', '.join(map(str, parent.snapshots)) or 'none'}"
-                )
-    return artifact
-
-
 def check_seeds(seeds: Sequence[int], where: str) -> tuple[int, ...]:
     """Distinct non-negative integers; a duplicate is refused by value."""
     for seed in seeds:
         if not isinstance(seed, int) or seed < 0:
             raise UsageError(f"{where}: seed {seed!r}; valid: whole numbers from 0")
-        if list(seeds).count(seed) > 1:
-            raise UsageError(f"{where}: seed {seed} is given twice; valid: distinct seeds")
+    distinct(seeds, "seed", where)
     if not seeds:
         raise UsageError(f"{where}: no seed; valid: at least one")
     return tuple(seeds)
 
 
-def _row(table: dict[str, Any], levels: tuple[str, ...], where: str) -> Row:
-    where = f"{where}, row {table.get('label', '?')}"
-    plain = ("label", "method", "distribution", "fields", "length", "snapshots", "parent")
-    _strict(table, (*plain, *levels), where)
-    for key in ("label", "method", "distribution"):
-        if key not in table:
-            raise UsageError(f"{where}: {key} is missing")
-    if table["distribution"] not in DISTRIBUTIONS:
-        raise UsageError(
-            f"{where}: distribution {table['distribution']!r}; valid: {', '.join(DISTRIBUTIONS)}"
-        )
-    _strict(table.get("parent", {}), ("row", "at"), f"{where}, parent")
-    for level in levels:
-        _strict(table.get(level, {}), ("recipe", "fields"), f"{where}, {level}")
-    own = {k: table[k] for k in plain if k in table}
-    own["snapshots"] = tuple(own.get("snapshots", ()))
-    row = Row(**own, levels={k: table[k] for k in levels if k in table})
-    for at in (None, *levels):
-        registry.resolve_fields(row.method, row.fields_at(at))
-    return row
-
-
 def recipe_of(artifact: Artifact, row: Row, level: str) -> Recipe:
     """The row's recipe at a level, in steps."""
     problem = workload(artifact.level(level).workload)
-    where = f"{artifact.id}, row {row.label}, level {level}"
-    spec = problem.recipe.changed(row.levels.get(level, {}).get("recipe", {}), where)
-    return spec.resolve(problem.train_size, row.length, where)
+    return problem.recipe.changed(row.at(level).recipe).resolve(problem.train_size, row.length)
 
 
 def plan_row(
@@ -220,11 +209,22 @@ def plan_row(
     """The run of one row, sparsity and seed, its parent included."""
     problem = workload(artifact.level(level).workload)
     recipe = recipe_of(artifact, row, level)
+    snapshots = tuple(round(share * recipe.steps) for share in row.snapshots)
+    if 0 in snapshots:
+        raise UsageError(
+            f"snapshots = {list(row.snapshots)} fall on step 0 of {recipe.steps}; valid: step 1 on"
+        )
     parent, start = None, 0
     if row.parent is not None:
-        parent_row = artifact.row(row.parent["row"])
-        parent = plan_row(artifact, parent_row, level, sparsity, seed, dataset_sha256)
-        start = round(row.parent["at"] * recipe.steps)
+        above = artifact.row(row.parent.row)
+        parent = plan_row(artifact, above, level, sparsity, seed, dataset_sha256)
+        start = round(row.parent.at * recipe.steps)
+        if start not in parent.snapshots or not 0 < start < recipe.steps:
+            kept = f"{', '.join(map(str, parent.snapshots))} of {parent.recipe.steps}"
+            raise UsageError(
+                f"parent = {above.label!r} keeps its weights at step {kept}, this row would start "
+                f"at step {start} of {recipe.steps}; valid: the same step"
+            )
     fields = registry.resolve_fields(row.method, row.fields_at(level))
     registry.require_update(row.method, fields, recipe.steps)
     return Run(
@@ -240,7 +240,7 @@ def plan_row(
         precision=problem.precision,
         parent=parent,
         start_step=start,
-        snapshots=tuple(round(share * recipe.steps) for share in row.snapshots),
+        snapshots=snapshots,
     )
 
 
@@ -256,6 +256,8 @@ def plan(
     """Every run of the table, in table order; dense runs appear under each sparsity."""
     for label in only:
         artifact.row(label)
+    distinct(only, "row", "--only")
+    distinct(sparsities, "sparsity", "--sparsity")
     for sparsity in sparsities:
         if sparsity not in artifact.sparsities:
             valid = ", ".join(map(str, artifact.sparsities))

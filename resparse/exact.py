@@ -1,18 +1,20 @@
 """The columns that need no training: FLOPs, densities, R_s, for the paper's own network."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import torch
 
 from resparse import registry
-from resparse.artifact import Artifact, Row, recipe_of
+from resparse.artifact import PROTOCOL, Artifact, Row, recipe_of
 from resparse.data import describe
 from resparse.distributions import layer_counts
 from resparse.exploration import expected_explored
 from resparse.flops import forward_flops, layer_macs
 from resparse.method import Method, Parent
 from resparse.models import build_model, maskable
+from resparse.reading import located
 from resparse.workloads import workload
 
 Numbers = dict[str, Any]
@@ -56,30 +58,44 @@ def cost(
     }
 
 
+def require_computable(artifact: Artifact, labels: Sequence[str]) -> None:
+    """Compute every exact number that a report of these rows will need; raises UsageError."""
+    for label in labels:
+        for sparsity in artifact.sparsities:
+            row_numbers(artifact, artifact.row(label), sparsity)
+
+
 def row_numbers(artifact: Artifact, row: Row, sparsity: float) -> Numbers:
     """Exact numbers of one row at one sparsity, by the paper level's protocol.
 
     FLOP ratios are to dense training of the row's own length before ``length`` stretches it, so
     a 2x row costs twice its 1x row. R_s appears where it is exact: dense, static, random growth.
+
+    Raises UsageError naming the row where a number cannot be computed.
     """
+    with located(f"{artifact.id}, row {row.label}, exact, sparsity {sparsity}"):
+        return _row_numbers(artifact, row, sparsity)
+
+
+def _row_numbers(artifact: Artifact, row: Row, sparsity: float) -> Numbers:
     problem = workload(artifact.exact_workload)
     shapes, macs, total = network(problem.model, problem.dataset)
     sizes = sizes_of(shapes)
     density = 1.0 if row.distribution == "dense" else round(1.0 - sparsity, 9)
     counts = layer_counts(row.distribution, shapes, density)
-    recipe = recipe_of(artifact, row, "paper")
+    recipe = recipe_of(artifact, row, PROTOCOL)
     parent = None
     if row.parent is not None:
-        above = row_numbers(artifact, artifact.row(row.parent["row"]), sparsity)
+        above = _row_numbers(artifact, artifact.row(row.parent.row), sparsity)
         dense_total = 3 * forward_flops(macs, sizes, sizes) * recipe.steps
         parent = Parent(
             masks={},
             train_flops=above["train_flops"] * dense_total,
-            step=round(row.parent["at"] * recipe.steps),
+            step=round(row.parent.at * recipe.steps),
         )
     method = registry.build(
         row.method,
-        registry.resolve_fields(row.method, row.fields_at("paper")),
+        registry.resolve_fields(row.method, row.fields_at(PROTOCOL)),
         {name: counts[name] / size for name, size in sizes.items()},
         sizes,
         recipe.steps,
@@ -88,11 +104,9 @@ def row_numbers(artifact: Artifact, row: Row, sparsity: float) -> Numbers:
     numbers = cost(method, macs, sizes, batch_size=recipe.batch_size)
     numbers["train_flops"] *= row.length
     numbers["train_parts"] = {k: v * row.length for k, v in numbers["train_parts"].items()}
-    moves = any(method.updates_at(step) for step in range(recipe.steps))
-    random = method.random_growth_at(0) is not None
     rs = None
-    if random or not moves:
-        due = (s for s in range(recipe.steps) if random and method.updates_at(s))
+    if registry.rs_is_exact(method):
+        due = (s for s in range(recipe.steps) if method.updates_at(s))
         growth = (method.random_growth_at(s) or {} for s in due)
         rs = expected_explored(counts, sizes, growth).mean
     return numbers | {

@@ -90,24 +90,33 @@ def resolve_fields(name: str, given: dict[str, Any]) -> dict[str, Any]:
         if not number and type(value) is not expected:
             raise UsageError(f"method {name}: {key} = {value!r}; valid: a {expected.__name__}")
     fields = {k: type(v)(given.get(k, v)) for k, v in defaults.items()}
-    _probe(name, fields, 1)
+    probe(name, fields, 1)
     return fields
 
 
-def _probe(name: str, fields: dict[str, Any], total_steps: int) -> Method:
+def probe(name: str, fields: dict[str, Any], total_steps: int) -> Method:
+    """The method on one weight: its schedule, without a network."""
     parent = Parent(masks={}, train_flops=0.0, step=0) if load(name).needs_parent else None
     return build(name, fields, {"probe": 1.0}, {"probe": 1}, total_steps, parent=parent)
 
 
 def require_update(name: str, fields: dict[str, Any], total_steps: int) -> None:
     """Refuse a schedule under which a method that moves its masks would never do so."""
-    method = _probe(name, fields, total_steps)
-    moves = type(method).updates_at is not Method.updates_at
-    if moves and not any(map(method.updates_at, range(total_steps))):
+    method = probe(name, fields, total_steps)
+    if type(method).updates_at is not Method.updates_at and not _moves(method):
         raise UsageError(
             f"method {name}: no mask update within {total_steps} steps (interval = "
             f"{fields.get('interval')}): it would train as static; valid: a shorter interval"
         )
+
+
+def _moves(method: Method) -> bool:
+    return any(map(method.updates_at, range(method.total_steps)))
+
+
+def rs_is_exact(method: Method) -> bool:
+    """Whether R_s is known without training: masks stay, or grow uniformly at random."""
+    return method.random_growth_at(0) is not None or not _moves(method)
 
 
 def build(

@@ -161,7 +161,7 @@ def footnotes(report: Report) -> list[str]:
     note = "FLOPs: convolutions and linear layers, 2 x MACs, of the paper's own network."
     for child in rows:
         if child.parent:
-            note += f" {child.label}'s training includes its parent's ({child.parent['row']})."
+            note += f" {child.label}'s training includes its parent's ({child.parent.row})."
     return [*notes, note]
 
 

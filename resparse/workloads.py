@@ -1,84 +1,83 @@
 """Model, data and recipe by name: what a method is trained on, and cannot touch."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
 
 from resparse.data import describe
 from resparse.errors import UsageError
+from resparse.models import build_model, maskable
+from resparse.reading import Many, NotNegative, Positive, Table, read
 from resparse.record import Recipe
 
 
-@dataclass(frozen=True, kw_only=True)
-class RecipeSpec:
+class RecipeSpec(Table):
     """A recipe in the units papers use: epochs where they say epochs; either epochs or steps."""
 
-    batch_size: int
-    epochs: float | None = None
-    steps: int | None = None
-    lr: float
-    lr_shape: str
-    lr_drop_epochs: tuple[float, ...] = ()
-    lr_factor: float = 0.1
-    warmup_epochs: float = 0.0
-    momentum: float = 0.9
+    batch_size: Annotated[int, Field(gt=0)]
+    epochs: Positive | None = None
+    steps: Annotated[int, Field(gt=0)] | None = None
+    lr: Positive
+    lr_shape: Literal["cosine", "steps"]
+    lr_drop_epochs: Many[NotNegative] = ()
+    lr_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_epochs: NotNegative = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
+    weight_decay: NotNegative = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
-    def changed(self, given: dict[str, Any], where: str) -> "RecipeSpec":
-        """This recipe with some values replaced; unknown keys and bad values are refused."""
-        valid = self.__dataclass_fields__
-        for key in given:
-            if key not in valid:
-                raise UsageError(
-                    f"{where}: recipe has no key {key!r}; valid: {', '.join(sorted(valid))}"
-                )
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in given.items()
-        }
-        if "steps" in values and "epochs" not in values:
-            values["epochs"] = None
-        if "epochs" in values and "steps" not in values:
-            values["steps"] = None
-        return replace(self, **values)
-
-    def resolve(self, train_size: int, length: float, where: str) -> Recipe:
-        """Everything in steps; ``length`` stretches steps and drops, not the warm-up (as ITOP)."""
-        checks = {
-            "batch_size": (
-                self.batch_size,
-                1 <= self.batch_size <= train_size,
-                f"1 to {train_size}",
-            ),
-            "lr": (self.lr, self.lr > 0, "above 0"),
-            "lr_shape": (self.lr_shape, self.lr_shape in ("cosine", "steps"), "cosine, steps"),
-            "epochs": (self.epochs, self.epochs is None or self.epochs > 0, "above 0"),
-            "steps": (self.steps, self.steps is None or self.steps > 0, "above 0"),
-            "length": (length, length > 0, "above 0"),
-            "momentum": (self.momentum, 0 <= self.momentum < 1, "from 0, below 1"),
-            "label_smoothing": (
-                self.label_smoothing,
-                0 <= self.label_smoothing < 1,
-                "from 0, below 1",
-            ),
-            "weight_decay": (self.weight_decay, self.weight_decay >= 0, "0 or more"),
-        }
-        for name, (value, ok, valid) in checks.items():
-            if not ok:
-                raise UsageError(f"{where}: {name} = {value!r}; valid: {valid}")
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
-            raise UsageError(f"{where}: give either epochs or steps")
+            both = f"epochs = {self.epochs} and steps = {self.steps}"
+            raise ValueError(f"{both}; valid: one of the two")
+        if self.nesterov and self.momentum == 0:
+            raise ValueError(f"nesterov = true with momentum = {self.momentum}; valid: above 0")
+        return self
+
+    def changed(self, given: dict[str, Any]) -> "RecipeSpec":
+        """This recipe with some values replaced; unknown keys and bad values are refused."""
+        values = self.model_dump()
+        if "steps" in given or "epochs" in given:
+            values |= {"steps": None, "epochs": None}
+        return read(RecipeSpec, values | given, "recipe")
+
+    def resolve(self, train_size: int, length: float) -> Recipe:
+        """Everything in steps; ``length`` stretches steps and drops, not the warm-up (as ITOP).
+
+        Raises UsageError where that leaves no step to train.
+        """
+        if self.batch_size > train_size:
+            raise UsageError(
+                f"recipe: batch_size = {self.batch_size}; valid: at most {train_size}, all images"
+            )
         per_epoch = train_size // self.batch_size
         steps = self.steps if self.steps is not None else round((self.epochs or 0) * per_epoch)
+        steps = round(steps * length)
         exact_epoch = train_size / self.batch_size
+        warmup = round(self.warmup_epochs * exact_epoch)
+        if steps < 1:
+            raise UsageError(
+                f"recipe: epochs = {self.epochs} at length = {length} make no step; valid: one or "
+                f"more, of {per_epoch} an epoch"
+            )
+        if warmup >= steps:
+            raise UsageError(
+                f"recipe: warmup_epochs = {self.warmup_epochs} are {warmup} steps; valid: fewer "
+                f"than the {steps} of the training"
+            )
         return Recipe(
             batch_size=self.batch_size,
-            steps=round(steps * length),
+            steps=steps,
             lr=self.lr,
             lr_shape=self.lr_shape,
             lr_drops=tuple(round(e * exact_epoch * length) for e in self.lr_drop_epochs),
             lr_factor=self.lr_factor,
-            warmup=round(self.warmup_epochs * exact_epoch),
+            warmup=warmup,
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
@@ -100,6 +99,19 @@ class Workload:
     def train_size(self) -> int:
         """Training images, known without having them."""
         return describe(self.dataset).train_size
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the weights that masks may cover, in network order; nothing is computed."""
+        return _shapes(self.model, self.dataset)
+
+
+@cache
+def _shapes(model: str, dataset: str) -> dict[str, tuple[int, ...]]:
+    shape = describe(dataset)
+    with torch.device("meta"):
+        net = build_model(model, shape.classes, shape.image_shape, 0)
+    return {name: tuple(weight.shape) for name, weight in maskable(net).items()}
 
 
 WORKLOADS: dict[str, Workload] = {
