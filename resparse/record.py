@@ -223,10 +223,10 @@ class RunFolder:
         """Raise RunFailed unless every committed file still has its hash."""
         away = f"move {self.path} away and repeat the command to train the run again"
         try:
-            hashes = json.loads((self.path / "COMMITTED").read_text())
-            if "record.json" not in hashes:
+            hashes = read_json(self.path / "COMMITTED")
+            if not isinstance(hashes, dict) or "record.json" not in hashes:
                 raise ValueError("it names no record")
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise RunFailed(f"{self.path / 'COMMITTED'} is damaged ({error}); {away}") from error
         for name, expected in hashes.items():
             path = self.path / name
