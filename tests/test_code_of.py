@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ENGINE = (
     *("masks", "method", "schedules", "distributions", "exploration", "flops", "seeds"),
-    *("trainer", "training", "outcome", "precision"),
+    *("trainer", "training", "outcome", "precision", "registry", "models/__init__"),
 )
 DECIDING = [
     *(f"resparse/{part}.py" for part in (*ENGINE, "data/digits", "data/memory", "models/resnet")),

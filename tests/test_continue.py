@@ -23,8 +23,11 @@ resparse.trainer.train.__kwdefaults__["checkpoint_s"] = 0.2
 def events(folder, method, name):
     """The steps (None where it has none) of a run's events of this name so far."""
     for manifest in folder.glob("*/manifest.json"):
-        path = manifest.with_name("events.jsonl")
-        if json.loads(manifest.read_text())["method"] == method and path.is_file():
+        path, config = (
+            manifest.with_name("events.jsonl"),
+            json.loads(manifest.read_text())["config"],
+        )
+        if config["method"] == method and path.is_file():
             found = [json.loads(x) for x in path.read_text().splitlines() if x.endswith("}")]
             return [line.get("step") for line in found if line["event"] == name]
     return []

@@ -49,19 +49,19 @@ def wrong_record(run):
 def frozen(tmp_path_factory):
     """Freeze two seeds of Static in a checkout of its own, first with an uncommitted change."""
     folder = checkout.tiny_checkout(tmp_path_factory.mktemp("freeze"), rows=["Static"], epochs=1)
-    table = artifact.parse((folder / checkout.TABLE).read_text(), "table2.toml")
-    sha256 = data.load("digits", None).sha256
-    planned = artifact.plan(table, "smoke", sha256, seeds=SEEDS)
-    for item in planned:  # in the ordinary store, which is not the freeze's
-        run = RunStore(folder / "runs").folder(item.run)
-        run.path.mkdir(parents=True)
-        run.commit(wrong_record(item.run), [])
     target = folder / "baselines" / "frozen" / "itop" / "table2-smoke.jsonl"
     target.parent.mkdir(parents=True)
     target.write_text(BEFORE)
     head = checkout.commit(folder)
     with pytest.MonkeyPatch.context() as monkeypatch:
         checkout.use(folder, monkeypatch)
+        images = data.load("digits", None)
+        table = artifact.load("itop/table2")
+        planned = artifact.plan(table, "smoke", images.sha256, seeds=SEEDS)
+        for item in planned:  # in the ordinary store, which is not the freeze's
+            run = RunStore(folder / "runs").folder(item.run)
+            run.path.mkdir(parents=True)
+            run.commit(wrong_record(item.run), [])
         edited = folder / "methods" / "rigl.py"
         clean = edited.read_text()
         edited.write_text(clean + "# not committed\n")

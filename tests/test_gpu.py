@@ -24,30 +24,32 @@ def gpu(monkeypatch):
     return pretend
 
 
-def reproduce_on_cuda(tmp_path):
-    arguments = ["--device", "cuda", "--only", "Static", "--runs", str(tmp_path / "runs")]
-    return main(["reproduce", "itop/table2", *arguments, "--json"])
+@pytest.fixture
+def paper_level(monkeypatch, tmp_path):
+    """A function that asks for the level that needs a GPU; returns the exit code."""
+    monkeypatch.delenv("RESPARSE_DATA", raising=False)
+    arguments = ["reproduce", "itop/table2", "--level", "paper", "--only", "Static", "--json"]
+    yield lambda: main([*arguments, "--runs", str(tmp_path / "runs")])
+    assert not (tmp_path / "runs").exists()
 
 
-def test_without_a_gpu_cuda_is_refused_with_exit_code_4(gpu, capsys, tmp_path):
+def test_without_a_gpu_the_paper_level_is_refused_with_exit_code_4(gpu, capsys, paper_level):
     gpu()
     assert len(gpu_lacks()) == 1
-    assert reproduce_on_cuda(tmp_path) == 4
+    assert paper_level() == 4
     captured = capsys.readouterr()
     assert "no CUDA GPU" in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == ""
-    assert not (tmp_path / "runs").exists()
 
 
-def test_a_v100_is_refused_with_the_lock_that_serves_it(gpu, capsys, tmp_path):
+def test_a_v100_is_refused_with_the_lock_that_serves_it(gpu, capsys, paper_level):
     gpu("Tesla V100-SXM2-16GB", (7, 0))
-    assert reproduce_on_cuda(tmp_path) == 4
+    assert paper_level() == 4
     captured = capsys.readouterr()
     for word in ("V100", "sm_70", "requirements/v100.lock", *BUILT):
         assert word in captured.err
     assert captured.err.count("\n") == 1
-    assert not (tmp_path / "runs").exists()
 
 
 def test_the_doctor_finds_the_same_and_ends_with_4(gpu, capsys):
