@@ -115,12 +115,12 @@ def gpu_lacks() -> list[str]:
         return ["no CUDA GPU is visible"]
     major, minor = torch.cuda.get_device_capability()
     built = torch.cuda.get_arch_list()
-    if f"sm_{major}{minor}" not in built and not any(
-        arch.startswith(f"sm_{major}") and int(arch[3:]) <= 10 * major + minor for arch in built
-    ):
+    kernels = [divmod(int(arch[3:].rstrip("af")), 10) for arch in built if arch.startswith("sm_")]
+    if not any(had == major and has <= minor for had, has in kernels):
+        cure = "install requirements/v100.lock" if major < 8 else "a newer torch is needed"
         return [
             f"torch {torch.__version__} has no kernels for {torch.cuda.get_device_name()} "
-            f"(sm_{major}{minor}; it has {', '.join(built)}): install requirements/v100.lock"
+            f"(sm_{major}{minor}; it has {', '.join(built)}): {cure}"
         ]
     return []
 

@@ -4,16 +4,18 @@ import dataclasses
 from dataclasses import dataclass, field
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from resparse import registry
 from resparse.checkpoint import load_checkpoint, save_checkpoint
 from resparse.data import Data
+from resparse.errors import RunFailed
 from resparse.flops import forward_flops, layer_macs
 from resparse.masks import Masks, moments
 from resparse.method import Method, Parent
 from resparse.models import build_model, maskable
-from resparse.record import Run, RunFolder
+from resparse.record import Run, RunFolder, RunStore
 from resparse.seeds import derive
 
 
@@ -53,6 +55,24 @@ class Training:
     def reseed(self, step: int) -> None:
         """The method's draws depend on (seed, step) only, so there is no RNG state to save."""
         self.method.rng.manual_seed(derive(self.run.seed, "mask", step))
+
+
+def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor]] | None:
+    """What ``run`` takes from its parent: final masks and cost, and weights at the rewind step."""
+    if run.parent is None:
+        return None
+    record = store.record(run.parent)
+    if record is None:
+        raise RunFailed(f"parent run {run.parent.key} of {run.key} is not finished")
+    folder = store.folder(run.parent).path
+    final = load_file(folder / "final.safetensors")
+    weights = load_file(folder / f"snapshot-{run.start_step}.safetensors")
+    parent = Parent(
+        masks={n.removeprefix("mask/"): m for n, m in final.items() if n.startswith("mask/")},
+        train_flops=sum(record.outcome["train_flops"].values()),
+        step=run.start_step,
+    )
+    return parent, {n.removeprefix("model/"): w for n, w in weights.items()}
 
 
 def start(

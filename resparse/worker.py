@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
 from resparse import data, models, precision, registry
 from resparse.distributions import layer_counts
 from resparse.errors import ResparseError, RunFailed
 from resparse.exact import network
-from resparse.files import write_json
-from resparse.method import Parent
+from resparse.files import sha256, write_json
 from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
 from resparse.trainer import train
+from resparse.training import parent_of
 
 _PARTS = (
     "registry",
@@ -38,28 +36,11 @@ def code_of(run: Run) -> str:
     """Fingerprint of the code that decides a run's numbers, its own method, data and model."""
     here = Path(__file__).resolve().parent
     files = [here / f"{part}.py" for part in (*_PARTS, *_LOOP)]
-    files += [data.source(run.dataset), here / "data" / "memory.py"]
+    files += [data.source(run.dataset), here / "data" / "__init__.py", here / "data" / "memory.py"]
     files += [models.source(run.model), here / "models" / "__init__.py"]
     files += [registry.methods_folder() / f"{run.method}.py"]
-    return fingerprint(files)
-
-
-def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor]] | None:
-    """What ``run`` takes from its parent: final masks and cost, and weights at the rewind step."""
-    if run.parent is None:
-        return None
-    record = store.record(run.parent)
-    if record is None:
-        raise ResparseError(f"parent run {run.parent.key} of {run.key} is not finished")
-    folder = store.folder(run.parent).path
-    final = load_file(folder / "final.safetensors")
-    weights = load_file(folder / f"snapshot-{run.start_step}.safetensors")
-    parent = Parent(
-        masks={n.removeprefix("mask/"): m for n, m in final.items() if n.startswith("mask/")},
-        train_flops=sum(record.outcome["train_flops"].values()),
-        step=run.start_step,
-    )
-    return parent, {n.removeprefix("model/"): w for n, w in weights.items()}
+    above = code_of(run.parent) if run.parent else ""  # a child is the work of its parent's too
+    return sha256(f"{fingerprint(files)}{above}")[:16]
 
 
 def train_and_commit(
