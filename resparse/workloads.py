@@ -58,8 +58,9 @@ class RecipeSpec(Table):
         per_epoch = train_size // self.batch_size
         steps = self.steps if self.steps is not None else round((self.epochs or 0) * per_epoch)
         steps = round(steps * length)
-        exact_epoch = train_size / self.batch_size
-        warmup = round(self.warmup_epochs * exact_epoch)
+        # epochs of a length in epochs are of whole batches; one in steps passes over all images
+        epoch = per_epoch if self.steps is None else train_size / self.batch_size
+        warmup = round(self.warmup_epochs * epoch)
         if steps < 1:
             raise UsageError(
                 f"recipe: epochs = {self.epochs} at length = {length} make no step; valid: one or "
@@ -75,7 +76,7 @@ class RecipeSpec(Table):
             steps=steps,
             lr=self.lr,
             lr_shape=self.lr_shape,
-            lr_drops=tuple(round(e * exact_epoch * length) for e in self.lr_drop_epochs),
+            lr_drops=tuple(round(at * epoch * length) for at in self.lr_drop_epochs),
             lr_factor=self.lr_factor,
             warmup=warmup,
             momentum=self.momentum,

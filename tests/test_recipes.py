@@ -10,7 +10,7 @@ from resparse.record import Recipe
 TABLE = artifact.load("itop/table2")
 LEVELS = ("paper", "smoke")
 IMAGES = 1_281_167  # of ImageNet's training set
-LARGE, SMALL = IMAGES / 4096, IMAGES / 64  # steps an epoch
+LARGE, SMALL = IMAGES / 4096, IMAGES // 64  # steps an epoch: of all images, of whole batches
 ITOP = ("RigL-ITOP", "RigL-ITOP_2x")
 
 # Evci et al. 2020: 32,000 steps of 4096, drops at epochs 30, 70, 90, a warm-up of 5 epochs
@@ -31,18 +31,18 @@ CITED = Recipe(
 OWN = replace(
     CITED,
     batch_size=64,
-    steps=100 * (IMAGES // 64),
+    steps=100 * SMALL,
     lr=0.1,
-    lr_drops=tuple(round(epoch * SMALL) for epoch in (30, 60, 90)),
-    warmup=round(5 * SMALL),
+    lr_drops=tuple(epoch * SMALL for epoch in (30, 60, 90)),
+    warmup=5 * SMALL,
     nesterov=False,
 )
 # twice the steps, each drop twice as late (appendix A: the anchor epochs are scaled too), the
 # same warm-up (the released code)
 OWN_2X = replace(
     OWN,
-    steps=2 * 100 * (IMAGES // 64),
-    lr_drops=tuple(round(epoch * SMALL) for epoch in (60, 120, 180)),
+    steps=2 * 100 * SMALL,
+    lr_drops=tuple(epoch * SMALL for epoch in (60, 120, 180)),
 )
 # 50 epochs of 897 digits: 14 whole batches of 64 an epoch, or 28 of 32
 DIGITS = Recipe(
@@ -121,10 +121,10 @@ def test_a_rows_recipe_is_its_own_in_steps(level, label, runs):
 
 def test_the_numbers_of_the_arithmetic_are_those_one_expects():
     assert CITED.lr_drops == (9384, 21_895, 28_151)
-    assert (CITED.warmup, OWN.warmup) == (1564, 100_091)
+    assert (CITED.warmup, OWN.warmup) == (1564, 100_090)
     assert (OWN.steps, OWN_2X.steps) == (2_001_800, 4_003_600)
-    assert OWN.lr_drops == (600_547, 1_201_094, 1_801_641)
-    assert OWN_2X.lr_drops == (1_201_094, 2_402_188, 3_603_282)
+    assert OWN.lr_drops == (600_540, 1_201_080, 1_801_620)
+    assert OWN_2X.lr_drops == (1_201_080, 2_402_160, 3_603_240)
 
 
 @pytest.mark.parametrize("label", METHODS)
