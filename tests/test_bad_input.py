@@ -43,7 +43,7 @@ RECIPES = {
     'nesterov = "no"': ["nesterov = 'no'", "true or false"],
     "nesterov = true, momentum = 0": ["nesterov = true", "momentum = 0.0", "above 0"],
     "warmup_epochs = -3": ["warmup_epochs = -3", "0 or more"],
-    "warmup_epochs = 50": ["warmup_epochs = 50.0", "701 steps", "fewer than the 700"],
+    "warmup_epochs = 50": ["warmup_epochs = 50.0", "700 steps", "fewer than the 700"],
     "lr_factor = -1": ["lr_factor = -1", "above 0"],
     "lr_drop_epochs = [1, -3]": ["lr_drop_epochs[1] = -3", "0 or more"],
 }
