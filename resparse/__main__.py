@@ -263,6 +263,10 @@ def _explain(given: argparse.Namespace) -> int:
     if not re.fullmatch("[0-9a-f]{16}", given.key) or not folder.path.is_dir():
         raise UsageError(f"no run {given.key!r} in {root}; valid: a key, 16 hex digits, as there")
     if not folder.committed:
+        why = folder.path / "failure.json"
+        if why.is_file():
+            failure = json.loads(why.read_text())
+            raise RunFailed(f"run {given.key} failed: {failure['reason']}\n{failure['trace']}")
         raise RunFailed(
             f"run {given.key} in {root} is not finished: repeat the command that trains it"
         )

@@ -182,19 +182,17 @@ class Masks:
         """Active weights per layer."""
         return {name: int(mask.sum()) for name, mask in self.mask.items()}
 
-    def check_counts(self, expected: int | dict[str, int], step: int) -> None:
+    def check_counts(self, expected: int | dict[str, int]) -> None:
         """Raise RuntimeError unless the counts are exactly what the method announced."""
         actual = self.nnz()
         if isinstance(expected, int):
             if sum(actual.values()) != expected:
-                raise RuntimeError(
-                    f"step {step}: {sum(actual.values())} active weights, {expected} announced"
-                )
+                raise RuntimeError(f"{sum(actual.values())} active weights, {expected} announced")
             return
         for name, count in actual.items():
             if count != expected[name]:
                 raise RuntimeError(
-                    f"step {step}, layer {name}: {count} active weights, {expected[name]} announced"
+                    f"layer {name}: {count} active weights, {expected[name]} announced"
                 )
 
     def explored(self) -> float:

@@ -15,7 +15,7 @@ from resparse.method import Parent
 from resparse.outcome import end_epoch, outcome_of
 from resparse.record import Run, RunFolder
 from resparse.schedules import learning_rate
-from resparse.training import Training, model_state, resume, save, start
+from resparse.training import Training, guarded, model_state, resume, save, start
 
 
 class Diverged(Exception):
@@ -71,18 +71,23 @@ def train_steps(t: Training, stop: int) -> Iterator[int]:
             dense = {name: _gradient(name, w).clone() for name, w in masks.weights.items()}
         if method.grads == "always":
             t.reseed(step)
-            method.observe(step, masks.layers(dense, optimizer))
+            layers = masks.layers(dense, optimizer)
+            with guarded(t.run.method, step, layers):
+                method.observe(step, layers)
         if not (due and method.order == "replace"):
             masks.mask_gradients()
             optimizer.step()
         if due:
             t.reseed(step)
+            layers = masks.layers(dense, optimizer)
             try:
-                changes = method.update_masks(step, masks.layers(dense, optimizer))
+                with guarded(t.run.method, step, layers):
+                    changes = method.update_masks(step, layers)
+                with guarded(t.run.method, step, {}):
+                    masks.install(changes, optimizer)
+                    masks.check_counts(method.nnz_at(step))
             except NonFinite as error:
                 raise Diverged(f"mask update at step {step}: {error}") from error
-            masks.install(changes, optimizer)
-            masks.check_counts(method.nnz_at(step), step)
             t.progress.forward.append((step, t.forward_now()))
 
         t.progress.step = step + 1

@@ -1,7 +1,11 @@
 """One run in memory: how it starts, how it is saved, how it continues bit for bit."""
 
 import dataclasses
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -12,8 +16,8 @@ from resparse.checkpoint import load_checkpoint, save_checkpoint
 from resparse.data import Data
 from resparse.errors import RunFailed
 from resparse.flops import forward_flops, layer_macs
-from resparse.masks import Masks, moments
-from resparse.method import Method, Parent
+from resparse.masks import Masks, NonFinite, moments
+from resparse.method import Layers, Method, Parent
 from resparse.models import build_model, maskable
 from resparse.record import Run, RunFolder, RunStore
 from resparse.seeds import derive
@@ -106,14 +110,45 @@ def start(
     )
     full = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
     method.rng.manual_seed(derive(run.seed, "mask", "init"))
-    masks = Masks(weights, method.init_masks(Masks(weights, full).layers(None, optimizer)))
-    masks.check_counts(method.nnz_at(-1), -1)
+    with guarded(run.method, -1, {}):
+        masks = Masks(weights, method.init_masks(Masks(weights, full).layers(None, optimizer)))
+        masks.check_counts(method.nnz_at(-1))
     torch.manual_seed(derive(run.seed, "train"))
     training = Training(
         run, data, model, optimizer, masks, method, macs, Progress(run.start_step), device
     )
     training.progress.forward.append((run.start_step - 1, training.forward_now()))
     return training
+
+
+@contextmanager
+def guarded(method: str, step: int, layers: Layers) -> Iterator[None]:
+    """Blame a method by name, step and layer for what it raises, or writes in place."""
+
+    def versions() -> dict[tuple[str, str], int]:
+        return {
+            (name, part): tensor._version
+            for name, layer in layers.items()
+            for part, tensor in layer._asdict().items()
+            if tensor is not None
+        }
+
+    before = versions()
+    try:
+        yield
+    except NonFinite:
+        raise
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        kind = "" if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__} "
+        where = f"{Path(at.filename).parent.name}/{Path(at.filename).name}:{at.lineno}"
+        raise RunFailed(f"method {method}, step {step}: {kind}{error} ({where})") from error
+    for (name, part), version in versions().items():
+        if version != before[name, part]:
+            raise RunFailed(
+                f"method {method}, step {step}, layer {name}: it wrote into {part}; valid: leave "
+                "what it is given as it is and return a Change"
+            )
 
 
 def model_state(t: Training) -> dict[str, Tensor]:

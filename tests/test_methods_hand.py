@@ -41,7 +41,7 @@ class Toy:
         """The mask after the update at ``step``, as a string of bits."""
         assert self.method.updates_at(step)
         self.masks.install(self.method.update_masks(step, self.layers(grad)), self.optimizer)
-        self.masks.check_counts(self.method.nnz_at(step), step)
+        self.masks.check_counts(self.method.nnz_at(step))
         return "".join("1" if bit else "0" for bit in self.masks.mask["fc"].tolist())
 
     @property
