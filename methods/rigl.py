@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from resparse.masks import Change, drop_and_grow
+from resparse.masks import Change
 from resparse.method import Layers, Method, require_schedule
+from resparse.rules import gradient_update
 from resparse.schedules import cosine, is_due
 
 
@@ -33,13 +34,7 @@ class Rigl(Method):
     def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
         """Drop the smallest weights, grow the largest dense gradients."""
         fraction = cosine(step + 1, self.t_end * self.total_steps, self.alpha)
-        changes = {}
-        for name, layer in layers.items():
-            assert layer.grad is not None
-            changes[name] = drop_and_grow(
-                layer.mask, layer.weight.abs(), layer.grad.abs(), fraction, ties=self.rng
-            )
-        return changes
+        return gradient_update(self, layers, fraction)
 
     def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
         """(3 f_S delta T + 2 f_S + f_D) / (delta T + 1) a step (RigL, appendix H).

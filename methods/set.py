@@ -7,8 +7,9 @@ ITOP's Table 2 cites: alpha 0.3, delta T 100, cosine decay, the update after the
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from resparse.masks import Change, drop_and_grow, grow_count
+from resparse.masks import Change
 from resparse.method import Layers, Method, require_schedule
+from resparse.rules import random_growth, random_update
 from resparse.schedules import cosine, is_due
 
 
@@ -40,23 +41,10 @@ class Set(Method):
 
     def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
         """Drop the smallest weights, grow uniformly at random without replacement."""
-        return {
-            name: drop_and_grow(
-                layer.mask,
-                layer.weight.abs(),
-                self.uniform_like(layer.mask),
-                self.drop_fraction(step),
-                ties=self.rng,
-                regrow_dropped=self.regrow_dropped,
-            )
-            for name, layer in layers.items()
-        }
+        fraction = self.drop_fraction(step)
+        return random_update(self, layers, fraction, regrow_dropped=self.regrow_dropped)
 
     def random_growth_at(self, step: int) -> dict[str, tuple[int, int]]:
         """k weights grown of C candidates per layer: what the exact R_s needs."""
-        result = {}
-        for name, nnz in self.target_counts().items():
-            size = self.sizes[name]
-            k = grow_count(self.drop_fraction(step), nnz, size, regrow_dropped=self.regrow_dropped)
-            result[name] = (k, size - nnz + (k if self.regrow_dropped else 0))
-        return result
+        fraction = self.drop_fraction(step)
+        return random_growth(self, fraction, regrow_dropped=self.regrow_dropped)

@@ -28,6 +28,11 @@ def of_row(frozen: Sequence[dict[str, Any]], row: Row, sparsity: float) -> list[
     return [f for f in frozen if f["row"] == row.label and (shared or f["sparsity"] == sparsity)]
 
 
+def agrees(record: Record, outcome: dict[str, Any]) -> bool:
+    """Whether every number that was frozen is still the same, to the last bit."""
+    return all(record.outcome.get(name) == value for name, value in outcome.items())
+
+
 def against_frozen(
     cell: Cell, metric: str, done: Sequence[Record], frozen: Sequence[dict[str, Any]]
 ) -> list[Drop]:
@@ -39,7 +44,7 @@ def against_frozen(
     if not frozen:
         return []
     outcomes = {line["key"]: line["outcome"] for line in frozen}
-    if all(outcomes.get(record.key) == record.outcome for record in done):
+    if all(record.key in outcomes and agrees(record, outcomes[record.key]) for record in done):
         cell.frozen_verdict = Verdict.IDENTICAL
         return []
     cell.frozen_verdict, cell.frozen_note = Verdict.INCONCLUSIVE, "other numbers than frozen"

@@ -110,6 +110,7 @@ class Masks:
         self.weights = dict(weights)
         self.mask: MaskDict = {}
         self.ever: MaskDict = {n: torch.zeros_like(w, dtype=torch.bool) for n, w in weights.items()}
+        self.trained: MaskDict = {n: torch.zeros_like(e) for n, e in self.ever.items()}
         self._factor: dict[str, Tensor] = {}
         if set(initial) != set(weights):
             raise ValueError(f"masks for {sorted(initial)}, but the layers are {sorted(weights)}")
@@ -151,11 +152,12 @@ class Masks:
         if not bool(change.mask.any()):
             raise ValueError(f"layer {name}: the new mask keeps no weight (layer collapse)")
 
-    def restore(self, mask: MaskDict, ever: MaskDict) -> None:
+    def restore(self, mask: MaskDict, ever: MaskDict, trained: MaskDict) -> None:
         """Take masks and history from a checkpoint whose weights are already in place."""
         for name, weight in self.weights.items():
             self._check(name, Change(mask[name]))
             self.mask[name], self.ever[name] = mask[name], ever[name]
+            self.trained[name] = trained[name]
             self._factor[name] = mask[name].to(weight.dtype)
 
     def mask_gradients(self) -> None:
@@ -195,10 +197,20 @@ class Masks:
                     f"layer {name}: {count} active weights, {expected[name]} announced"
                 )
 
-    def explored(self) -> float:
-        """R_s: the share of maskable weights that were ever active (ITOP, section 3, eq. 1)."""
-        total = sum(mask.numel() for mask in self.ever.values())
-        return sum(int(mask.sum()) for mask in self.ever.values()) / total
+    def note_trained(self) -> None:
+        """The weights active now have been trained for a whole update interval."""
+        for name, mask in self.mask.items():
+            self.trained[name] |= mask
+
+    def explored(self, history: MaskDict | None = None) -> float:
+        """R_s: the share of maskable weights that were ever active (ITOP, section 3, eq. 1).
+
+        With ``history`` = ``trained`` only those count that lived a whole interval, as the paper's
+        words "reliably explored" ask; its formula and code count every activation.
+        """
+        history = self.ever if history is None else history
+        total = sum(mask.numel() for mask in history.values())
+        return sum(int(mask.sum()) for mask in history.values()) / total
 
     def digest(self) -> str:
         """sha256 over all masks, in layer order."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resparse.masks import Change, Layer, MaskDict, top_k
 
@@ -22,6 +22,7 @@ class Parent:
     masks: MaskDict
     train_flops: float  # what the parent's whole training cost
     step: int  # the rewind step: this run's first step
+    weights: Mapping[str, Tensor] = field(default_factory=dict)  # maskable, at the parent's end
 
 
 @dataclass(kw_only=True)
@@ -48,7 +49,7 @@ class Method:
     grads: ClassVar[Literal["never", "update", "always"]] = (
         "update"  # when dense gradients are needed
     )
-    scores_at_init: ClassVar[bool] = False
+    scores_at_init: ClassVar[bool] = False  # init_masks sees one batch's gradients of a copy
     needs_parent: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -110,8 +111,13 @@ class Method:
             train += sum(dense - sparse(step - 1) for step in due)
         return {"init": 0.0, "train": train, "parent": 0.0}
 
+    def prepare_scoring(self, model: nn.Module) -> None:
+        """Change the copy that ``scores_at_init`` scores, in place; default: it is scored as is."""
+
     def target_counts(self) -> dict[str, int]:
-        """Active weights per layer at the target density."""
+        """Active weights per layer: of the target density, or as a global budget fell out."""
+        if "counts" in self.state:
+            return dict(zip(self.sizes, self.state["counts"].tolist(), strict=True))
         return {name: round(self.densities[name] * size) for name, size in self.sizes.items()}
 
     def mean_forward(self, sparse: Callable[[int], float]) -> float:

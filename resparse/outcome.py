@@ -72,6 +72,7 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
         "top1_best_val": 100.0 * p.best_test / tests if has_val else None,
         "best_val_epoch": p.best_epoch if has_val else None,
         "rs": t.masks.explored(),
+        "rs_trained": t.masks.explored(t.masks.trained),
         "nnz": t.masks.nnz(),
         "maskable": sum(sizes.values()),
         "total": sum(w.numel() for w in t.model.parameters()),
@@ -84,6 +85,9 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
         "masks_sha256": t.masks.digest(),
         "weights_sha256": weights_sha256,
     }
+    if "starved" in method.state:
+        starved = zip(sizes, method.state["starved"].tolist(), strict=True)
+        outcome["starved"] = [name for name, is_starved in starved if is_starved]
     if method.random_growth_at(0) is not None:
         due = (s for s in range(t.run.recipe.steps) if method.updates_at(s))
         growth = (method.random_growth_at(s) or {} for s in due)

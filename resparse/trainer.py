@@ -83,11 +83,14 @@ def train_steps(t: Training, stop: int) -> Iterator[int]:
             try:
                 with guarded(t.run.method, step, layers):
                     changes = method.update_masks(step, layers)
+                t.progress.step = step + 1
+                t.note_trained()
                 with guarded(t.run.method, step, {}):
                     masks.install(changes, optimizer)
                     masks.check_counts(method.nnz_at(step))
             except NonFinite as error:
                 raise Diverged(f"mask update at step {step}: {error}") from error
+            t.progress.installed = step + 1
             t.progress.forward.append((step, t.forward_now()))
 
         t.progress.step = step + 1
@@ -108,7 +111,7 @@ def train(
     counts: dict[str, int],
     folder: RunFolder,
     *,
-    parent: tuple[Parent, dict[str, Tensor]] | None = None,
+    parent: tuple[Parent, dict[str, Tensor] | None] | None = None,
     device: str = "cpu",
     checkpoint_s: float = 20.0,
     checkpoint_steps: int | None = None,
@@ -138,6 +141,7 @@ def train(
                 raise Stopped(f"stopped after step {step}")
     except Diverged as error:
         status, reason = "diverged", str(error)
+    t.note_trained()
     outcome = outcome_of(t, folder)
     chance = 100.0 / data.classes
     if status == "completed" and outcome["top1_last"] <= 1.2 * chance:

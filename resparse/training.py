@@ -1,5 +1,6 @@
 """One run in memory: how it starts, how it is saved, how it continues bit for bit."""
 
+import copy
 import dataclasses
 import traceback
 from collections.abc import Iterator
@@ -10,13 +11,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from resparse import registry
 from resparse.checkpoint import load_checkpoint, save_checkpoint
 from resparse.data import Data
 from resparse.errors import RunFailed
 from resparse.flops import forward_flops, layer_macs
-from resparse.masks import Masks, NonFinite, moments
+from resparse.masks import Layer, Masks, NonFinite, moments
 from resparse.method import Layers, Method, Parent
 from resparse.models import build_model, maskable
 from resparse.record import Run, RunFolder, RunStore
@@ -35,6 +37,7 @@ class Progress:
     loss_steps: int = 0
     val_top1: list[float] = field(default_factory=list)
     train_loss: list[float] = field(default_factory=list)
+    installed: int = 0  # steps done when the present masks came
     forward: list[tuple[int, float]] = field(default_factory=list)  # (after step, FLOPs an image)
 
 
@@ -56,13 +59,22 @@ class Training:
         """Forward FLOPs of one image under the installed masks."""
         return forward_flops(self.macs, self.masks.nnz(), self.method.sizes)
 
+    def note_trained(self) -> None:
+        """Count the present masks as trained where they have lived a whole update interval."""
+        whole = int(getattr(self.method, "interval", 1))
+        if self.progress.step - self.progress.installed >= whole:
+            self.masks.note_trained()
+
     def reseed(self, step: int) -> None:
         """The method's draws depend on (seed, step) only, so there is no RNG state to save."""
         self.method.rng.manual_seed(derive(self.run.seed, "mask", step))
 
 
-def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor]] | None:
-    """What ``run`` takes from its parent: final masks and cost, and weights at the rewind step."""
+def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor] | None] | None:
+    """What ``run`` takes from its parent: final masks, weights, cost, and the rewound network.
+
+    None in place of the network at step 0: equal seeds draw equal initial weights.
+    """
     if run.parent is None:
         return None
     record = store.record(run.parent)
@@ -70,12 +82,16 @@ def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor]] | N
         raise RunFailed(f"parent run {run.parent.key} of {run.key} is not finished")
     folder = store.folder(run.parent).path
     final = load_file(folder / "final.safetensors")
-    weights = load_file(folder / f"snapshot-{run.start_step}.safetensors")
+    masks = {n.removeprefix("mask/"): m for n, m in final.items() if n.startswith("mask/")}
     parent = Parent(
-        masks={n.removeprefix("mask/"): m for n, m in final.items() if n.startswith("mask/")},
+        masks=masks,
         train_flops=sum(record.outcome["train_flops"].values()),
         step=run.start_step,
+        weights={name: final[f"model/{name}.weight"] for name in masks},
     )
+    if run.start_step == 0:
+        return parent, None
+    weights = load_file(folder / f"snapshot-{run.start_step}.safetensors")
     return parent, {n.removeprefix("model/"): w for n, w in weights.items()}
 
 
@@ -83,13 +99,13 @@ def start(
     run: Run,
     data: Data,
     counts: dict[str, int],
-    parent: tuple[Parent, dict[str, Tensor]] | None,
+    parent: tuple[Parent, dict[str, Tensor] | None] | None,
     device: torch.device,
 ) -> Training:
     """Model, optimizer and masks before the first step; ``parent`` brings masks and weights."""
     model = build_model(run.model, data.classes, data.image_shape, derive(run.seed, "init"))
     macs = layer_macs(model, data.image_shape)
-    if parent is not None:
+    if parent is not None and parent[1] is not None:
         model.load_state_dict(parent[1])
     model.to(device)
     weights = maskable(model)
@@ -109,9 +125,12 @@ def start(
         foreach=True,
     )
     full = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    layers = Masks(weights, full).layers(None, optimizer)
+    if method.scores_at_init:
+        layers = scored(run, data, model, method, device)
     method.rng.manual_seed(derive(run.seed, "mask", "init"))
     with guarded(run.method, -1, {}):
-        masks = Masks(weights, method.init_masks(Masks(weights, full).layers(None, optimizer)))
+        masks = Masks(weights, method.init_masks(layers))
         masks.check_counts(method.nnz_at(-1))
     torch.manual_seed(derive(run.seed, "train"))
     training = Training(
@@ -151,6 +170,32 @@ def guarded(method: str, step: int, layers: Layers) -> Iterator[None]:
             )
 
 
+def scored(
+    run: Run, data: Data, model: nn.Module, method: Method, device: torch.device
+) -> dict[str, Layer]:
+    """Layers with the dense gradients of one batch of its own, taken on a deep copy in train mode.
+
+    The network that is trained, its buffers and every random stream stay as they are.
+    """
+    copied = copy.deepcopy(model).train()
+    method.rng.manual_seed(derive(run.seed, "mask", "score"))
+    method.prepare_scoring(copied)
+    batches = data.train_batches(derive(run.seed, "score"), run.recipe.batch_size, 0, 1)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for images, labels in batches:
+            loss = F.cross_entropy(
+                copied(images.to(device)),
+                labels.to(device),
+                label_smoothing=run.recipe.label_smoothing,
+            )
+            loss.backward()  # type: ignore[no-untyped-call]
+    layers = {}
+    for name, weight in maskable(copied).items():
+        mask = torch.ones_like(weight, dtype=torch.bool)
+        layers[name] = Layer(mask, mask.clone(), weight.detach(), weight.grad)
+    return layers
+
+
 def model_state(t: Training) -> dict[str, Tensor]:
     """Parameters and buffers under model/."""
     return {f"model/{name}": tensor for name, tensor in t.model.state_dict().items()}
@@ -161,6 +206,7 @@ def save(t: Training, folder: RunFolder) -> None:
     tensors = model_state(t)
     tensors |= {f"mask/{name}": mask for name, mask in t.masks.mask.items()}
     tensors |= {f"ever/{name}": ever for name, ever in t.masks.ever.items()}
+    tensors |= {f"trained/{name}": trained for name, trained in t.masks.trained.items()}
     tensors |= {f"state/{name}": value for name, value in t.method.state.items()}
     for name, parameter in t.model.named_parameters():
         for moment in moments(t.optimizer, parameter):
@@ -189,7 +235,7 @@ def resume(t: Training, folder: RunFolder) -> None:
         }
 
     t.model.load_state_dict(part("model/"))
-    t.masks.restore(part("mask/"), part("ever/"))
+    t.masks.restore(part("mask/"), part("ever/"), part("trained/"))
     t.method.state = part("state/")
     momentum = part("momentum/")
     for name, parameter in t.model.named_parameters():

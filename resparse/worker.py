@@ -19,23 +19,15 @@ from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
 from resparse.trainer import train
 from resparse.training import parent_of
 
-_PARTS = (
-    "registry",
-    "masks",
-    "method",
-    "schedules",
-    "distributions",
-    "exploration",
-    "flops",
-    "seeds",
-)
+_RULES = ("masks", "rules", "families", "schedules", "distributions", "exploration", "flops")
+_PARTS = ("registry", "method", "seeds")
 _LOOP = ("trainer", "training", "outcome", "precision")
 
 
 def code_of(run: Run) -> str:
     """Fingerprint of the code that decides a run's numbers, its own method, data and model."""
     here = Path(__file__).resolve().parent
-    files = [here / f"{part}.py" for part in (*_PARTS, *_LOOP)]
+    files = [here / f"{part}.py" for part in (*_RULES, *_PARTS, *_LOOP)]
     files += [data.source(run.dataset), here / "data" / "__init__.py", here / "data" / "memory.py"]
     files += [models.source(run.model), here / "models" / "__init__.py"]
     files += [registry.methods_folder() / f"{run.method}.py"]

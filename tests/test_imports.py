@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = sorted((ROOT / "methods").glob("*.py"))
 PACKAGE = sorted((ROOT / "resparse").rglob("*.py"))
-METHOD_MAY = {f"resparse.{m}" for m in ("method", "masks", "schedules", "distributions")}
+METHOD_MAY = {
+    f"resparse.{m}" for m in ("method", "families", "masks", "rules", "schedules", "distributions")
+}
 OUTER = {"resparse.artifact", "resparse.cells", "resparse.render", "resparse.runner"}
 OUTER |= {"resparse.__main__", "resparse.verdict", "resparse.reproduce", "resparse.worker"}
 

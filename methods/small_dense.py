@@ -1,0 +1,61 @@
+"""Small-Dense: every layer dense but narrower, with as many weights as the sparse network has.
+
+The control of Evci et al. 2020 and of the RigL reproduction: channels scaled alike, by about
+sqrt(density). The masks keep a block of channels; what is left out feeds nothing, so the network is the narrower one.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+
+from resparse.masks import MaskDict
+from resparse.method import Layers, Method
+from resparse.rules import Kept, fix_counts
+
+
+@dataclass(kw_only=True)
+class SmallDense(Method):
+    """The first layer keeps all inputs, the last all outputs; the count is as near as widths go."""
+
+    budget: ClassVar[Literal["layer", "global"]] = "global"
+    grads: ClassVar[Literal["never", "update", "always"]] = "never"
+
+    def init_masks(self, layers: Layers) -> MaskDict:
+        """The first channels of every layer, by the width whose count is nearest the budget."""
+        shapes = {name: tuple(layer.mask.shape) for name, layer in layers.items()}
+        widths = {k / n for shape in shapes.values() for n in shape[:2] for k in range(1, n + 1)}
+        budget = sum(self.target_counts().values())
+
+        def miss(width: float) -> tuple[int, float]:
+            blocks = kept_channels(shapes, width)
+            count = sum(o * i * math.prod(shapes[name][2:]) for name, (o, i) in blocks.items())
+            return abs(count - budget), width
+
+        masks = {}
+        for name, (outputs, inputs) in kept_channels(shapes, min(widths, key=miss)).items():
+            masks[name] = torch.zeros_like(layers[name].mask)
+            masks[name][:outputs, :inputs] = True
+        return fix_counts(self, Kept(masks, []))
+
+    def nnz_at(self, step: int) -> int | dict[str, int]:
+        """Per layer once the widths are set; the budget before."""
+        counts = self.target_counts()
+        return counts if "counts" in self.state else sum(counts.values())
+
+
+def kept_channels(shapes: dict[str, tuple[int, ...]], width: float) -> dict[str, tuple[int, int]]:
+    """(outputs, inputs) of each layer at a share of its channels, at least one.
+
+    >>> kept_channels({"conv1": (8, 3, 3, 3), "conv2": (8, 8, 3, 3), "fc": (10, 8)}, 0.5)
+    {'conv1': (4, 3), 'conv2': (4, 4), 'fc': (10, 4)}
+    """
+    first, last = next(iter(shapes)), next(reversed(shapes))
+    return {
+        name: (
+            shape[0] if name == last else max(1, round(width * shape[0])),
+            shape[1] if name == first else max(1, round(width * shape[1])),
+        )
+        for name, shape in shapes.items()
+    }

@@ -1,0 +1,127 @@
+"""Mask rules that several methods share, as functions, so that no method inherits from another."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from resparse.masks import Change, MaskDict, drop_and_grow, grow_count, top_k
+from resparse.method import Layers, Method
+
+
+def random_update(
+    method: Method, layers: Layers, fraction: float, *, regrow_dropped: bool = True
+) -> dict[str, Change]:
+    """SET's rule (Mocanu et al. 2018): drop the smallest weights, grow uniformly at random."""
+    return {
+        name: drop_and_grow(
+            layer.mask,
+            layer.weight.abs(),
+            method.uniform_like(layer.mask),
+            fraction,
+            ties=method.rng,
+            regrow_dropped=regrow_dropped,
+        )
+        for name, layer in layers.items()
+    }
+
+
+def random_growth(
+    method: Method, fraction: float, *, regrow_dropped: bool = True
+) -> dict[str, tuple[int, int]]:
+    """k weights grown of C candidates per layer under ``random_update``: for the exact R_s."""
+    result = {}
+    for name, nnz in method.target_counts().items():
+        size = method.sizes[name]
+        k = grow_count(fraction, nnz, size, regrow_dropped=regrow_dropped)
+        result[name] = (k, size - nnz + (k if regrow_dropped else 0))
+    return result
+
+
+def gradient_update(method: Method, layers: Layers, fraction: float) -> dict[str, Change]:
+    """RigL's rule (Evci et al. 2020, algorithm 1): grow where the dense gradient is largest."""
+    changes = {}
+    for name, layer in layers.items():
+        assert layer.grad is not None
+        changes[name] = drop_and_grow(
+            layer.mask, layer.weight.abs(), layer.grad.abs(), fraction, ties=method.rng
+        )
+    return changes
+
+
+class Kept(NamedTuple):
+    """Masks of one global budget, and the layers that it would have starved."""
+
+    masks: MaskDict
+    starved: list[str]
+
+
+def keep_largest(
+    scores: Mapping[str, Tensor], total: int, *, among: MaskDict | None = None, at_least: int = 1
+) -> Kept:
+    """The ``total`` largest scores of all layers together, exactly; ties by lowest index.
+
+    A layer that would be left with fewer than ``at_least`` weights (layer collapse) keeps its best
+    ``at_least`` (or all it has), the others share the rest; its name is returned. 0 lets it die.
+
+    >>> kept = keep_largest({"a": torch.tensor([9.0, 8.0, 7.0]), "b": torch.tensor([1.0])}, 2)
+    >>> [mask.tolist() for mask in kept.masks.values()], kept.starved
+    ([[True, False, False], [True]], ['b'])
+
+    Raises ValueError where the budget cannot give every layer its share.
+    """
+    pool = among or {name: torch.ones_like(s, dtype=torch.bool) for name, s in scores.items()}
+    floors = {name: min(at_least, int(mask.sum())) for name, mask in pool.items()}
+    if not sum(floors.values()) <= total:
+        raise ValueError(f"{total} weights for {len(scores)} layers that keep {at_least} or more")
+    starved: dict[str, Tensor] = {}
+    while True:
+        free = {name: score for name, score in scores.items() if name not in starved}
+        rest = total - sum(int(mask.sum()) for mask in starved.values())
+        flat = torch.cat([score.flatten() for score in free.values()])
+        inside = torch.cat([pool[name].flatten() for name in free])
+        parts = top_k(flat, rest, among=inside).split([score.numel() for score in free.values()])
+        masks = {n: part.view(s.shape) for (n, s), part in zip(free.items(), parts, strict=True)}
+        poor = [name for name, mask in masks.items() if int(mask.sum()) < floors[name]]
+        if not poor:
+            every = {name: starved.get(name, masks.get(name)) for name in scores}
+            return Kept({n: m for n, m in every.items() if m is not None}, list(starved))
+        starved |= {n: top_k(scores[n], floors[n], among=pool[n]) for n in poor}
+
+
+def fix_counts(method: Method, kept: Kept) -> MaskDict:
+    """Make the counts of a global budget the method's own, and note the layers it starved."""
+    counts = [int(kept.masks[name].sum()) for name in method.sizes]
+    method.state["counts"] = torch.tensor(counts)
+    method.state["starved"] = torch.tensor([name in kept.starved for name in method.sizes])
+    return kept.masks
+
+
+def sensitive_masks(method: Method, layers: Layers, at_least: int) -> Kept:
+    """SNIP's rule (Lee et al. 2019, equation 5): the largest |w dL/dw| of all layers together."""
+    scores = {}
+    for name, layer in layers.items():
+        assert layer.grad is not None
+        scores[name] = (layer.weight * layer.grad).abs()
+    return keep_largest(scores, sum(method.target_counts().values()), at_least=at_least)
+
+
+def largest_of_parent(method: Method, at_least: int) -> Kept:
+    """One-shot global magnitude pruning of the parent's final weights (Frankle & Carbin 2019)."""
+    assert method.parent is not None
+    scores = {name: method.parent.weights[name].abs() for name in method.sizes}
+    return keep_largest(scores, sum(method.target_counts().values()), at_least=at_least)
+
+
+REINIT = ("none", "xavier_normal")
+
+
+def reinitialise(model: nn.Module, how: str, rng: torch.Generator) -> None:
+    """New weights in convolutions and linear layers, drawn on the CPU from ``rng``, or as is."""
+    for module in model.modules():
+        if how == "xavier_normal" and isinstance(module, nn.Conv2d | nn.Linear):
+            weight = torch.empty(module.weight.shape)
+            nn.init.xavier_normal_(weight, generator=rng)
+            with torch.no_grad():
+                module.weight.copy_(weight)
