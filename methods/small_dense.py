@@ -1,7 +1,8 @@
 """Small-Dense: every layer dense but narrower, with as many weights as the sparse network has.
 
 The control of Evci et al. 2020 and of the RigL reproduction: channels scaled alike, by about
-sqrt(density). The masks keep a block of channels; what is left out feeds nothing, so the network is the narrower one.
+sqrt(density). The masks keep a block of channels; what is left out feeds nothing, so the network
+is the narrower one.
 """
 
 import math
