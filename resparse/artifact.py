@@ -144,12 +144,13 @@ def _check_parent(artifact: Artifact, row: Row) -> None:
             f"parent = {row.parent.row!r}; valid: none, method {row.method} starts from scratch"
         )
     parent = artifact.row(row.parent.row)
-    if row.parent.at not in parent.snapshots:
+    if row.parent.at not in (0.0, *parent.snapshots):  # at 0 the seed draws the weights again
         kept = ", ".join(map(str, parent.snapshots)) or "none"
         raise UsageError(
             f"parent {parent.label} keeps no snapshot at = {row.parent.at}; valid: {kept}"
         )
-    if parent.distribution != row.distribution:  # its final masks are this row's
+    ranked = registry.load(row.method).budget == "global"  # it prunes the parent's weights itself
+    if not ranked and parent.distribution != row.distribution:  # its final masks are this row's
         raise UsageError(
             f"distribution = {row.distribution!r}; valid: {parent.distribution!r}, that of its "
             f"parent {parent.label}"
