@@ -55,6 +55,60 @@ def rigl_itop_update(mask, weight, dense_gradient, t, *, total, alpha, floor=0.0
     return replace(mask, weight, np.abs(dense_gradient), decayed(t, total, alpha, floor))
 
 
+def set_plus_update(mask, weight, uniform, ever, t, *, total, alpha, floor=0.0):
+    """SET+ (Liu et al. 2021, section 4.3): weights never activated first, then at random."""
+    active = {int(i) for i in np.flatnonzero(mask)}
+    k = number_dropped(decayed(t, total, alpha, floor), len(active))
+    kept = active - smallest_active(mask, weight, k)
+    others = [i for i in range(mask.size) if i not in kept]
+    fresh = sorted((i for i in others if not ever.flat[i]), key=lambda i: -uniform.flat[i])
+    known = sorted((i for i in others if ever.flat[i]), key=lambda i: -uniform.flat[i])
+    new = np.zeros(mask.size, dtype=bool)
+    new[sorted(kept | set((fresh + known)[:k]))] = True
+    return new.reshape(mask.shape)
+
+
+def best_of_all(scores, total, at_least):
+    """The ``total`` best of all layers; one left with fewer than ``at_least`` is filled up first.
+
+    Filled-up layers leave the competition, whose budget shrinks by what they got; so on.
+    """
+    ranked = sorted(
+        ((-value, position, name, i)
+         for position, (name, score) in enumerate(scores.items())
+         for i, value in enumerate(score.ravel().tolist()))
+    )  # fmt: skip
+    filled = set()
+    while True:
+        chosen = {name: [] for name in scores}
+        share = {name: min(at_least, scores[name].size) for name in scores}
+        left = total - sum(share[name] for name in filled)
+        for _, _, name, i in ranked:
+            if name in filled and len(chosen[name]) < share[name]:
+                chosen[name].append(i)
+            elif name not in filled and left > 0:
+                chosen[name].append(i)
+                left -= 1
+        short = {name for name in scores if len(chosen[name]) < share[name]}
+        if not short:
+            break
+        filled |= short
+    masks = {name: np.zeros(score.size, dtype=bool) for name, score in scores.items()}
+    for name, indices in chosen.items():
+        masks[name][indices] = True
+    return {name: mask.reshape(scores[name].shape) for name, mask in masks.items()}
+
+
+def snip_masks(layers, total, at_least=1):
+    """SNIP (Lee et al. 2019, eq. 5 and algorithm 1): top-k of |g w| over the whole network."""
+    return best_of_all({n: np.abs(w * g) for n, (w, g) in layers.items()}, total, at_least)
+
+
+def lth_masks(weights, total, at_least=1):
+    """One-shot ticket (Frankle & Carbin 2019): the trained weights of largest magnitude, global."""
+    return best_of_all({name: np.abs(w) for name, w in weights.items()}, total, at_least)
+
+
 def snfs_average(gradients, beta):
     """Exponential average of all gradients so far, from 0: sum of (1-b) b^age g."""
     last = len(gradients) - 1
