@@ -28,17 +28,16 @@ from resparse.trainer import train
 
 STEPS, PER_EPOCH, REWIND = 30, 14, 6  # 897 digits in batches of 64: 14 steps an epoch
 
-# every method, with fields under which masks move on both sides of step 17
+METHODS = tuple(registry.names())  # every file in methods/
+
+# fields under which masks move on both sides of step 17, where an interval alone will not do
 FIELDS = {
-    "dense": {},
     "gmp": {"interval": 5, "begin": 0.1, "end": 0.9},
-    "ltr": {},
     "rigl": {"interval": 4, "alpha": 0.4, "t_end": 0.9},
-    "rigl_itop": {"interval": 4},
     "set": {"interval": 4, "alpha": 0.4},
     "snfs": {"interval": 4, "alpha": 0.4, "t_end": 0.9},
-    "static": {},
 }
+PARENTS = {"ltr": ("gmp", REWIND)}  # parent and rewind step; other tickets: a dense run, step 0
 
 
 def fields_of(method):
@@ -48,8 +47,9 @@ def fields_of(method):
 
 
 def make_run(method, steps=STEPS, seed=0, lr=0.1, snapshots=(), **fields):
-    """A run of resnet8 on digits; ltr's parent is the gmp run of the same length."""
-    ltr = method == "ltr"
+    """A run of resnet8 on digits; a parent, where one is needed, is as long as its child."""
+    needs_parent = registry.load(method).needs_parent
+    parent, rewind = PARENTS.get(method, ("dense", 0)) if needs_parent else (None, 0)
     return Run(
         model="resnet8",
         dataset="digits",
@@ -63,8 +63,8 @@ def make_run(method, steps=STEPS, seed=0, lr=0.1, snapshots=(), **fields):
         ),
         seed=seed,
         precision="portable",
-        parent=make_run("gmp", steps, seed, lr, (REWIND,)) if ltr else None,
-        start_step=REWIND if ltr else 0,
+        parent=make_run(parent, steps, seed, lr, (rewind,) * (rewind > 0)) if parent else None,
+        start_step=rewind,
         snapshots=snapshots,
     )
 
@@ -77,18 +77,22 @@ def counts_of(run):
 
 
 def parent_of(run, root):
-    """What start() takes: the parent's masks and snapshot, read from its folder; trained once."""
+    """What start() takes: the parent's masks, weights and snapshot, read from its folder."""
     if run.parent is None:
         return None
     folder = new_folder(root / f"parent-{run.parent.key}")
     outcome = train(run.parent, digits.load(), counts_of(run.parent), folder)[2]
     final = load_file(folder.path / "final.safetensors")
-    snapshot = load_file(folder.path / f"snapshot-{run.start_step}.safetensors")
+    masks = part(final, "mask/")
     parent = Parent(
-        masks=part(final, "mask/"),
+        masks=masks,
         train_flops=sum(outcome["train_flops"].values()),
         step=run.start_step,
+        weights={name: final[f"model/{name}.weight"] for name in masks},
     )
+    if run.start_step == 0:
+        return parent, None
+    snapshot = load_file(folder.path / f"snapshot-{run.start_step}.safetensors")
     return parent, part(snapshot, "model/")
 
 

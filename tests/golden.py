@@ -11,7 +11,12 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from conftest import FIELDS, counts_of, make_run, parent_of  # sets the environment, so before torch
+from conftest import (
+    METHODS,
+    counts_of,
+    make_run,
+    parent_of,
+)  # sets the environment, so before torch
 
 # isort: split
 import torch
@@ -22,7 +27,6 @@ from resparse.trainer import train_steps
 from resparse.training import start
 
 FILE = Path(__file__).with_name("golden.json")
-METHODS = tuple(FIELDS)
 STEPS = 12  # with two mask updates and a step after each, also of gmp: after steps 4 and 9
 
 

@@ -29,9 +29,7 @@ from resparse.masks import moments
 from resparse.method import Method
 
 NEAREST = ("small_dense",)  # its counts are those of whole channels, as near the budget as can be
-SHIPPED = (
-    "dense static set set_plus set_itop rigl rigl_itop snfs snip_set_itop lth_set_itop".split()
-)
+SHIPPED = ("dense", "static", "rigl", "rigl_itop", "snfs", "set", "set_plus", "set_itop")
 DENSE_MOMENTUM = ()  # methods whose definition needs moments outside the masks; none so far
 
 

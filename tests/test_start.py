@@ -1,0 +1,301 @@
+"""How runs start: the seed's own weights, SNIP's scores, narrow networks; what counts as trained."""
+
+import copy
+
+import pytest
+import torch
+from conftest import (
+    METHODS,
+    PARENTS,
+    STEPS,
+    Watched,
+    counts_of,
+    make_run,
+    new_folder,
+    parent_of,
+    train_to,
+)
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from resparse import registry, training
+from resparse.data import digits
+from resparse.distributions import layer_counts
+from resparse.models import build_model, maskable
+from resparse.record import RunStore
+from resparse.seeds import derive
+from resparse.trainer import train_steps
+from resparse.training import scored, start
+
+CPU = torch.device("cpu")
+
+
+def fresh(seed=0):
+    """The network that a seed draws."""
+    return build_model("resnet8", 10, (1, 8, 8), derive(seed, "init"))
+
+
+def started(method, data=None, parent=None, **fields):
+    run = make_run(method, **fields)
+    return start(run, data or digits.load(), counts_of(run), parent, CPU)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_starts_from_the_weights_that_its_seed_draws(method, tmp_path):
+    if method in PARENTS:
+        assert PARENTS[method][1] > 0  # rewound: test_ltr_starts_from_the_parents_snapshot
+        return
+    run = make_run(method)
+    t = start(run, digits.load(), counts_of(run), parent_of(run, tmp_path), CPU)
+    order = torch.get_rng_state()
+    torch.manual_seed(derive(run.seed, "train"))
+    assert torch.equal(order, torch.get_rng_state())
+    for name, tensor in fresh().named_parameters():
+        mask = t.masks.mask.get(name.removesuffix(".weight"), torch.ones_like(tensor))
+        assert torch.equal(t.model.get_parameter(name), tensor * mask), name
+        assert t.model.get_parameter(name).grad is None
+    for ours, theirs in zip(t.model.buffers(), fresh().buffers(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+# SNIP's scores
+
+
+def method_of(**fields):
+    run = make_run("snip", **fields)
+    sizes = {name: weight.numel() for name, weight in maskable(fresh()).items()}
+    densities = dict.fromkeys(sizes, 0.2)
+    return run, registry.build("snip", run.fields, densities, sizes, STEPS)
+
+
+@pytest.mark.parametrize("reinit", ["none", "xavier_normal"])
+def test_scoring_leaves_the_network_and_torchs_generator_as_they_were(reinit):
+    (run, method), model = method_of(reinit=reinit), fresh().eval()
+    before = copy.deepcopy(model.state_dict())
+    torch.manual_seed(77)
+    generator = torch.get_rng_state()
+    scored(run, digits.load(), model, method, CPU)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert not model.training
+    assert all(torch.equal(tensor, before[n]) for n, tensor in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_scores_are_of_the_trained_weights_and_their_dense_gradients_in_train_mode():
+    (run, method), model = method_of(), fresh()
+    layers = scored(run, digits.load(), model, method, CPU)
+    batches = digits.load().train_batches(derive(run.seed, "score"), 64, 0, 1)
+    images, labels = next(iter(batches))
+    twin = fresh().train()
+    F.cross_entropy(twin(images), labels).backward()
+    for name, weight in maskable(twin).items():
+        assert torch.equal(layers[name].weight, maskable(model)[name])
+        assert layers[name].grad is not None
+        assert torch.equal(layers[name].grad, weight.grad)
+        assert layers[name].mask.all()
+
+
+def test_scores_of_a_redrawn_copy_are_of_other_weights_which_only_the_seed_decides():
+    model = fresh()
+    answers = []
+    for _ in range(2):
+        run, method = method_of(reinit="xavier_normal")
+        answers.append(scored(run, digits.load(), model, method, CPU))
+    for name, weight in maskable(model).items():
+        assert torch.equal(answers[0][name].weight, answers[1][name].weight)
+        assert bool((answers[0][name].weight != weight).all()), name
+    other_seed, method = method_of(seed=1, reinit="xavier_normal")
+    other = scored(other_seed, digits.load(), model, method, CPU)
+    assert not torch.equal(other["fc"].weight, answers[0]["fc"].weight)
+    # another way of scoring is another mask, but the weights in it are trained as they were drawn
+    t, as_is = started("snip", reinit="xavier_normal"), started("snip")
+    assert t.masks.digest() != as_is.masks.digest()
+    weights = maskable(fresh())
+    assert all(torch.equal(w, weights[n] * t.masks.mask[n]) for n, w in t.masks.weights.items())
+
+
+@pytest.mark.parametrize("method", ["snip", "snip_set_itop"])
+def test_another_scoring_batch_is_another_mask(method):
+    batches = []
+
+    def flipped(step, images, labels):
+        batches.append(step)
+        return images.flip(3) if len(batches) == 1 else None
+
+    first, again = started(method), started(method)
+    other = started(method, data=Watched(flipped))
+    assert batches == [0]
+    assert first.masks.digest() == again.masks.digest() != other.masks.digest()
+    assert sum(other.masks.nnz().values()) == sum(first.masks.nnz().values()) == 993
+
+
+# a ticket
+
+
+def test_a_ticket_reads_its_dense_parents_final_weights_from_the_store(tmp_path, monkeypatch):
+    run, store = make_run("lth"), RunStore(tmp_path)
+    assert training.parent_of(make_run("static"), store) is None
+    assert run.parent is not None
+    assert (run.parent.method, run.start_step) == ("dense", 0)
+    folder = new_folder(store.folder(run.parent).path)
+    final = {f"model/{n}.weight": w.detach() * 3 - 1 for n, w in maskable(fresh()).items()}
+    masks = {f"mask/{n}": torch.ones_like(w, dtype=bool) for n, w in maskable(fresh()).items()}
+    save_file(final | masks, folder.path / "final.safetensors")
+    flops = {"train_flops": {"init": 1.0, "train": 40.0, "parent": 2.0}}
+    record = type("Record", (), {"outcome": flops})()
+    monkeypatch.setattr(RunStore, "record", lambda self, run: record)
+    found = training.parent_of(run, store)
+    assert found is not None
+    parent, network = found
+    assert network is None  # the run draws its parent's first weights itself
+    assert parent.train_flops == 43.0
+    assert parent.weights.keys() == parent.masks.keys() == maskable(fresh()).keys()
+    assert all(torch.equal(w, final[f"model/{n}.weight"]) for n, w in parent.weights.items())
+    t = started("lth", parent=found)
+    kept = torch.cat([parent.weights[n][m].abs() for n, m in t.masks.mask.items()])
+    left = torch.cat([parent.weights[n][~m].abs() for n, m in t.masks.mask.items()])
+    assert kept.numel() == 993
+    assert float(kept.min()) >= float(left.max())
+
+
+# small_dense
+
+
+def narrow():
+    """A few steps of the narrow network, all its weights and statistics moved."""
+    t = started("small_dense")
+    list(train_steps(t, 4))
+    return t
+
+
+def channels(t, name):
+    """(outputs, inputs) that a layer keeps."""
+    mask = t.masks.mask[name]
+    return int(mask.flatten(1).any(1).sum()), int(mask.transpose(0, 1).flatten(1).any(1).sum())
+
+
+def test_a_narrow_network_keeps_blocks_of_channels_that_fit_together():
+    t = narrow()
+    for name, mask in t.masks.mask.items():
+        outputs, inputs = channels(t, name)
+        assert mask[:outputs, :inputs].all()
+        assert int(mask.sum()) == mask[:outputs, :inputs].numel()
+    # widths 4 8 16 by 7/16 or so: 2 4 7; every layer takes what the one before it gives
+    a, b, c = channels(t, "conv1")[0], channels(t, "stages.1.conv1")[0], channels(t, "fc")[1]
+    assert channels(t, "conv1") == (a, 1)
+    assert channels(t, "stages.0.conv1") == channels(t, "stages.0.conv2") == (a, a)
+    assert channels(t, "stages.1.conv1") == channels(t, "stages.1.shortcut.0") == (b, a)
+    assert channels(t, "stages.2.conv1") == channels(t, "stages.2.shortcut.0") == (c, b)
+    assert channels(t, "stages.2.conv2") == (c, c)
+    assert channels(t, "fc") == (10, c)
+
+
+def resnet8_count(a, b, c):
+    """Weights of resnet8 with widths a, b, c."""
+    return 9 * a + 18 * a * a + a * b * 10 + 9 * b * b + b * c * 10 + 9 * c * c + 10 * c
+
+
+@pytest.mark.parametrize("density", [0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.0])
+def test_its_count_is_the_nearest_that_scaling_all_widths_alike_reaches(density):
+    shapes = {name: tuple(weight.shape) for name, weight in maskable(fresh()).items()}
+    counts = layer_counts("erk", shapes, density)
+    run = make_run("small_dense")
+    t = start(run, digits.load(), counts, None, CPU)
+    reachable = set()
+    for i in range(1, 4001):  # the width as a share, in steps of 1/4000
+        widths = [max(1, round(i / 4000 * n)) for n in (4, 8, 16)]
+        reachable.add(resnet8_count(*widths))
+    assert resnet8_count(4, 8, 16) == 4964
+    budget = sum(counts.values())
+    assert abs(sum(t.masks.nnz().values()) - budget) == min(abs(n - budget) for n in reachable)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_a_narrow_networks_output_depends_on_nothing_that_it_leaves_out(mode):
+    t = narrow()
+    images = next(iter(digits.load().eval_batches("test", 64)))[0]
+    model = t.model.train(mode == "train")
+
+    def logits():
+        return copy.deepcopy(model)(images).detach()  # batch statistics stay as they are
+
+    before = logits()
+    kept = {name: channels(t, name)[0] for name in t.masks.mask}
+    with torch.no_grad():
+        for name, mask in t.masks.mask.items():  # weights into left-out channels
+            outputs = kept[name]
+            t.masks.weights[name][outputs:] += torch.randn_like(t.masks.weights[name][outputs:])
+            assert not mask[outputs:].any()
+        norms = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
+        assert len(norms) == 9
+        for name, norm in norms.items():
+            conv = name.replace("bn", "conv").replace("shortcut.1", "shortcut.0")
+            left = kept[conv]
+            assert left < norm.num_features
+            for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+                tensor[left:] += 1 + torch.rand(norm.num_features - left)
+    assert torch.equal(logits(), before)
+    with torch.no_grad():  # and the test can see: a kept channel matters
+        norms["bn1"].bias[0] += 1
+    assert not torch.equal(logits(), before)
+
+
+# R_s and what was trained
+
+
+def test_set_plus_explores_exactly_its_expectation(tmp_path):
+    outcome = train_to(tmp_path, make_run("set_plus"))[2]
+    assert outcome["rs_std"] == pytest.approx(0.0, abs=1e-9)
+    assert outcome["rs_z"] == pytest.approx(0.0, abs=1e-6)
+    assert outcome["rs"] == pytest.approx(outcome["rs_expected"], abs=1e-12)
+    assert outcome["rs"] > train_to(tmp_path / "set", make_run("set_itop"))[2]["rs"]
+
+
+@pytest.mark.parametrize("method", ["set_itop", "snip_set_itop", "set", "rigl_itop"])
+def test_trained_weights_are_those_of_masks_that_lived_a_whole_interval(method):
+    # updates end steps 4, 8 .. 28 of 30: the masks that came at 28 lived two steps
+    t = started(method, interval=4)
+    union = {name: torch.zeros_like(mask) for name, mask in t.masks.mask.items()}
+    lived, before = 0, dict(t.masks.mask)
+    for step in train_steps(t, STEPS):
+        lived += 1
+        if (step + 1) % 4 == 0:
+            assert lived == 4
+            union = {name: union[name] | before[name] for name in union}
+            lived, before = 0, dict(t.masks.mask)
+    assert lived == 2
+    t.note_trained()
+    assert all(torch.equal(t.masks.trained[name], union[name]) for name in union)
+    assert t.masks.explored(t.masks.trained) < t.masks.explored()
+
+
+@pytest.mark.parametrize(
+    ("steps", "same"), [(12, False), (13, False), (15, False), (16, False), (14, False)]
+)
+def test_the_last_masks_count_as_trained_only_after_an_interval(steps, same, tmp_path):
+    # interval 4: whatever the length, the last masks came less than four steps before the end
+    outcome = train_to(tmp_path, make_run("set_itop", steps))[2]
+    assert (outcome["rs_trained"] == outcome["rs"]) == same
+    assert outcome["rs_trained"] < outcome["rs"]
+
+
+def test_set_whose_exploration_ends_early_has_trained_all_it_explored(tmp_path):
+    # T_end at half of 30 steps: the last masks come at step 12 and live 18
+    outcome = train_to(tmp_path, make_run("set", t_end=0.5))[2]
+    assert outcome["updates"] == 3
+    assert outcome["rs_trained"] == outcome["rs"]
+
+
+@pytest.mark.parametrize("method", ["static", "snip", "small_dense", "dense"])
+def test_masks_that_never_move_are_trained_whole(method, tmp_path):
+    outcome = train_to(tmp_path, make_run(method, 3))[2]
+    nnz = sum(outcome["nnz"].values()) / outcome["maskable"]
+    assert outcome["rs_trained"] == outcome["rs"] == nnz
+    starved = {"snip": [], "small_dense": []}
+    assert outcome.get("starved") == starved.get(method)
+
+
+def test_a_starved_layer_is_named_in_the_outcome(tmp_path):
+    outcome = train_to(tmp_path, make_run("snip", 3, at_least=60))[2]
+    assert outcome["starved"]
+    assert all(outcome["nnz"][name] in (36, 60) for name in outcome["starved"])
