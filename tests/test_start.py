@@ -1,4 +1,4 @@
-"""How runs start: the seed's own weights, SNIP's scores, narrow networks; what counts as trained."""
+"""How runs start: the seed's own weights, SNIP's scores, a ticket's parent, narrow networks."""
 
 import copy
 
@@ -13,7 +13,6 @@ from conftest import (
     make_run,
     new_folder,
     parent_of,
-    train_to,
 )
 from safetensors.torch import save_file
 from torch.nn import functional as F
@@ -195,7 +194,7 @@ def resnet8_count(a, b, c):
     return 9 * a + 18 * a * a + a * b * 10 + 9 * b * b + b * c * 10 + 9 * c * c + 10 * c
 
 
-@pytest.mark.parametrize("density", [0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("density", [0.05, 0.1, 0.5, 0.8, 1.0])
 def test_its_count_is_the_nearest_that_scaling_all_widths_alike_reaches(density):
     shapes = {name: tuple(weight.shape) for name, weight in maskable(fresh()).items()}
     counts = layer_counts("erk", shapes, density)
@@ -238,64 +237,3 @@ def test_a_narrow_networks_output_depends_on_nothing_that_it_leaves_out(mode):
     with torch.no_grad():  # and the test can see: a kept channel matters
         norms["bn1"].bias[0] += 1
     assert not torch.equal(logits(), before)
-
-
-# R_s and what was trained
-
-
-def test_set_plus_explores_exactly_its_expectation(tmp_path):
-    outcome = train_to(tmp_path, make_run("set_plus"))[2]
-    assert outcome["rs_std"] == pytest.approx(0.0, abs=1e-9)
-    assert outcome["rs_z"] == pytest.approx(0.0, abs=1e-6)
-    assert outcome["rs"] == pytest.approx(outcome["rs_expected"], abs=1e-12)
-    assert outcome["rs"] > train_to(tmp_path / "set", make_run("set_itop"))[2]["rs"]
-
-
-@pytest.mark.parametrize("method", ["set_itop", "snip_set_itop", "set", "rigl_itop"])
-def test_trained_weights_are_those_of_masks_that_lived_a_whole_interval(method):
-    # updates end steps 4, 8 .. 28 of 30: the masks that came at 28 lived two steps
-    t = started(method, interval=4)
-    union = {name: torch.zeros_like(mask) for name, mask in t.masks.mask.items()}
-    lived, before = 0, dict(t.masks.mask)
-    for step in train_steps(t, STEPS):
-        lived += 1
-        if (step + 1) % 4 == 0:
-            assert lived == 4
-            union = {name: union[name] | before[name] for name in union}
-            lived, before = 0, dict(t.masks.mask)
-    assert lived == 2
-    t.note_trained()
-    assert all(torch.equal(t.masks.trained[name], union[name]) for name in union)
-    assert t.masks.explored(t.masks.trained) < t.masks.explored()
-
-
-@pytest.mark.parametrize(
-    ("steps", "same"), [(12, False), (13, False), (15, False), (16, False), (14, False)]
-)
-def test_the_last_masks_count_as_trained_only_after_an_interval(steps, same, tmp_path):
-    # interval 4: whatever the length, the last masks came less than four steps before the end
-    outcome = train_to(tmp_path, make_run("set_itop", steps))[2]
-    assert (outcome["rs_trained"] == outcome["rs"]) == same
-    assert outcome["rs_trained"] < outcome["rs"]
-
-
-def test_set_whose_exploration_ends_early_has_trained_all_it_explored(tmp_path):
-    # T_end at half of 30 steps: the last masks come at step 12 and live 18
-    outcome = train_to(tmp_path, make_run("set", t_end=0.5))[2]
-    assert outcome["updates"] == 3
-    assert outcome["rs_trained"] == outcome["rs"]
-
-
-@pytest.mark.parametrize("method", ["static", "snip", "small_dense", "dense"])
-def test_masks_that_never_move_are_trained_whole(method, tmp_path):
-    outcome = train_to(tmp_path, make_run(method, 3))[2]
-    nnz = sum(outcome["nnz"].values()) / outcome["maskable"]
-    assert outcome["rs_trained"] == outcome["rs"] == nnz
-    starved = {"snip": [], "small_dense": []}
-    assert outcome.get("starved") == starved.get(method)
-
-
-def test_a_starved_layer_is_named_in_the_outcome(tmp_path):
-    outcome = train_to(tmp_path, make_run("snip", 3, at_least=60))[2]
-    assert outcome["starved"]
-    assert all(outcome["nnz"][name] in (36, 60) for name in outcome["starved"])

@@ -1,0 +1,73 @@
+"""R_s of a whole run, and the share of weights that were trained for an interval."""
+
+import pytest
+import torch
+from conftest import STEPS, counts_of, make_run, train_to
+
+from resparse.data import digits
+from resparse.models import maskable
+from resparse.trainer import train_steps
+from resparse.training import start
+
+
+def start_of(method, **fields):
+    run = make_run(method, **fields)
+    return start(run, digits.load(), counts_of(run), None, torch.device("cpu"))
+
+
+def test_set_plus_explores_exactly_its_expectation(tmp_path):
+    outcome = train_to(tmp_path, make_run("set_plus"))[2]
+    assert outcome["rs_std"] == pytest.approx(0.0, abs=1e-7)  # rounding
+    assert outcome["rs_z"] == pytest.approx(0.0, abs=1e-6)
+    assert outcome["rs"] == pytest.approx(outcome["rs_expected"], abs=1e-12)
+    assert outcome["rs"] > train_to(tmp_path / "set", make_run("set_itop"))[2]["rs"]
+
+
+@pytest.mark.parametrize("method", ["set_itop", "snip_set_itop", "set", "rigl_itop"])
+def test_trained_weights_are_those_of_masks_that_lived_a_whole_interval(method):
+    # updates end steps 4, 8 .. 28 of 30: the masks that came at 28 lived two steps
+    t = start_of(method, interval=4)
+    union = {name: torch.zeros_like(mask) for name, mask in t.masks.mask.items()}
+    lived, before = 0, dict(t.masks.mask)
+    for step in train_steps(t, STEPS):
+        lived += 1
+        if (step + 1) % 4 == 0:
+            assert lived == 4
+            union = {name: union[name] | before[name] for name in union}
+            lived, before = 0, dict(t.masks.mask)
+    assert lived == 2
+    t.note_trained()
+    assert all(torch.equal(t.masks.trained[name], union[name]) for name in union)
+    assert t.masks.explored(t.masks.trained) < t.masks.explored()
+
+
+@pytest.mark.parametrize("steps", [12, 13, 15])
+def test_masks_of_less_than_an_interval_before_the_end_are_not_trained(steps, tmp_path):
+    # interval 4: the last masks come 0, 1 and 3 steps before the end; the floor keeps them moving
+    outcome = train_to(tmp_path, make_run("set_itop", steps, floor=0.3))[2]
+    assert outcome["updates"] == 3
+    assert outcome["rs_trained"] < outcome["rs"]
+
+
+def test_set_whose_exploration_ends_early_has_trained_all_it_explored(tmp_path):
+    # T_end at half of 30 steps: the last masks come at step 12 and live 18
+    outcome = train_to(tmp_path, make_run("set", t_end=0.5))[2]
+    assert outcome["updates"] == 3
+    assert outcome["rs_trained"] == outcome["rs"]
+
+
+@pytest.mark.parametrize("method", ["static", "snip", "small_dense", "dense"])
+def test_masks_that_never_move_are_trained_whole(method, tmp_path):
+    outcome = train_to(tmp_path, make_run(method, 3))[2]
+    nnz = sum(outcome["nnz"].values()) / outcome["maskable"]
+    assert outcome["rs_trained"] == outcome["rs"] == nnz
+    starved = {"snip": [], "small_dense": []}
+    assert outcome.get("starved") == starved.get(method)
+
+
+def test_a_starved_layer_is_named_in_the_outcome(tmp_path):
+    outcome = train_to(tmp_path, make_run("snip", 3, at_least=60))[2]
+    sizes = {name: weight.numel() for name, weight in maskable(start_of("snip").model).items()}
+    assert outcome["starved"]
+    assert all(outcome["nnz"][n] == min(60, sizes[n]) for n in outcome["starved"])
+    assert sum(outcome["nnz"].values()) == 993
