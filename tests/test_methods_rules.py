@@ -43,10 +43,11 @@ def test_the_last_update_is_at_or_before_t_end(name, fields, t_last):
     assert update_steps(method) == list(range(9, t_last, 10))
 
 
-def test_rigl_itop_explores_to_the_last_step():
-    method = build("rigl_itop", interval=10)
+@pytest.mark.parametrize("name", ["rigl_itop", "set_itop", "set_plus", "snip_set_itop"])
+def test_itops_methods_explore_to_the_last_step(name):
+    method = build(name, interval=10)
     assert [step for step in range(100) if method.updates_at(step)] == list(range(9, 100, 10))
-    late = build("rigl_itop", total=95, interval=10)
+    late = build(name, total=95, interval=10)
     assert [step for step in range(95) if late.updates_at(step)] == list(range(9, 90, 10))
 
 
@@ -95,12 +96,13 @@ def weights_moved(method, step):
         ("rigl", {"t_end": 0.8}),
         ("snfs", {"t_end": 0.8}),
         ("rigl_itop", {}),
+        ("set_plus", {}),
     ],
 )
 def test_the_drop_fraction_is_a_cosine_of_finished_steps(name, fields):
     # alpha 0.3, T_end 80 (RigL-ITOP: 80 steps in all). t = 20: 0.15 (1 + cos 45) = .25607;
     # t = 40: .15; t = 60: .15 (1 - cos 45) = .04393; t = 80: 0. Of 1,000 weights, rounded up.
-    total = 80 if name == "rigl_itop" else 100
+    total = 80 if name in ("rigl_itop", "set_plus") else 100
     method = build(name, total=total, size=3000, density=1 / 3, interval=20, alpha=0.3, **fields)
     assert [weights_moved(method, step) for step in (19, 39, 59)] == [257, 150, 44]
     if name != "rigl":  # which excludes T_end
@@ -253,5 +255,11 @@ def test_defaults_are_the_cited_papers():
     assert defaults["snfs"].items() >= (evci | {"order": "after"}).items()
     itop = {"order": "after", "interval": 4000, "alpha": 0.5, "floor": 0.0}
     assert defaults["rigl_itop"] == itop
+    itop["interval"] = 1500
+    assert defaults["set_itop"] == defaults["set_plus"] == itop
+    kept = {"at_least": 1, "interval": 1500, "alpha": 0.5, "floor": 0.0}
+    assert defaults["lth_set_itop"].items() >= kept.items()
+    assert defaults["snip_set_itop"].items() >= (kept | {"reinit": "none"}).items()
+    assert defaults["snip"].items() >= {"at_least": 1, "reinit": "none"}.items()
     gmp = {"order": "after", "begin": 10_000 / 32_000, "end": 25_000 / 32_000, "interval": 500}
     assert defaults["gmp"] == gmp
