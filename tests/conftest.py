@@ -80,6 +80,16 @@ def parent_of(run, root):
     """What start() takes: the parent's masks, weights and snapshot, read from its folder."""
     if run.parent is None:
         return None
+    known = run.parent.key, run.start_step
+    if known not in _PARENTS:
+        _PARENTS[known] = _trained_parent(run, root)
+    return _PARENTS[known]
+
+
+_PARENTS = {}  # what parents left, trained once a process; nothing writes to it
+
+
+def _trained_parent(run, root):
     folder = new_folder(root / f"parent-{run.parent.key}")
     outcome = train(run.parent, digits.load(), counts_of(run.parent), folder)[2]
     final = load_file(folder.path / "final.safetensors")
