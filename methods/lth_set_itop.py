@@ -9,5 +9,5 @@ from resparse.families import RandomlyExploring, RankedByParent
 
 
 @dataclass(kw_only=True)
-class LthSetItop(RankedByParent, RandomlyExploring):
+class LthSetItop(RandomlyExploring, RankedByParent):
     """Each layer keeps the count that the ranking gave it."""

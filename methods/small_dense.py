@@ -7,6 +7,7 @@ is the narrower one.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -26,7 +27,9 @@ class SmallDense(Method):
     def init_masks(self, layers: Layers) -> MaskDict:
         """The first channels of every layer, by the width whose count is nearest the budget."""
         shapes = {name: tuple(layer.mask.shape) for name, layer in layers.items()}
-        widths = {k / n for shape in shapes.values() for n in shape[:2] for k in range(1, n + 1)}
+        channels = {n for shape in shapes.values() for n in shape[:2]}
+        steps = sorted({(k + 0.5) / n for n in channels for k in range(n)} | {0.0, 1.0})
+        widths = [(low + high) / 2 for low, high in pairwise(steps)]  # roundings change between
         budget = sum(self.target_counts().values())
 
         def miss(width: float) -> tuple[int, float]:

@@ -9,5 +9,5 @@ from resparse.families import RandomlyExploring, RankedBySensitivity
 
 
 @dataclass(kw_only=True)
-class SnipSetItop(RankedBySensitivity, RandomlyExploring):
+class SnipSetItop(RandomlyExploring, RankedBySensitivity):
     """Each layer keeps the count that SNIP's ranking gave it."""

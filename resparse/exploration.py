@@ -15,7 +15,7 @@ class Expectation(NamedTuple):
 
     def z(self, observed: float) -> float:
         """Distance in standard deviations; 0 where R_s cannot vary and is met exactly."""
-        if self.std < 1e-12:
+        if self.std < 1e-8:
             return 0.0 if abs(observed - self.mean) < 1e-9 else math.inf
         return (observed - self.mean) / self.std
 

@@ -1,6 +1,7 @@
 """What whole families of methods share: ITOP's exploration, random growth, one global ranking.
 
 Bases, not methods: a method in methods/ may stand on one or two of them, never on another method.
+Exploration comes first, since the later base's fields give way to it.
 """
 
 from collections.abc import Callable

@@ -194,7 +194,7 @@ def resnet8_count(a, b, c):
     return 9 * a + 18 * a * a + a * b * 10 + 9 * b * b + b * c * 10 + 9 * c * c + 10 * c
 
 
-@pytest.mark.parametrize("density", [0.05, 0.1, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("density", [0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.0])
 def test_its_count_is_the_nearest_that_scaling_all_widths_alike_reaches(density):
     shapes = {name: tuple(weight.shape) for name, weight in maskable(fresh()).items()}
     counts = layer_counts("erk", shapes, density)
