@@ -81,7 +81,8 @@ def keep_largest(
         rest = total - sum(int(mask.sum()) for mask in starved.values())
         flat = torch.cat([score.flatten() for score in free.values()])
         inside = torch.cat([pool[name].flatten() for name in free])
-        parts = top_k(flat, rest, among=inside).split([score.numel() for score in free.values()])
+        chosen = top_k(flat, rest, among=inside)
+        parts = torch.split(chosen, [score.numel() for score in free.values()])
         masks = {n: part.view(s.shape) for (n, s), part in zip(free.items(), parts, strict=True)}
         poor = [name for name, mask in masks.items() if int(mask.sum()) < floors[name]]
         if not poor:
