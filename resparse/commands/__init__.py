@@ -1,0 +1,17 @@
+"""The commands by name: each is a module with SUMMARY, EXAMPLE, arguments(parser), execute(given).
+
+Nothing heavy is imported before a command runs, so that --help answers at once.
+"""
+
+from types import ModuleType
+
+from resparse.commands import doctor, explain, flops, freeze, listing, reproduce
+
+COMMANDS: dict[str, ModuleType] = {
+    "reproduce": reproduce,
+    "flops": flops,
+    "freeze": freeze,
+    "list": listing,
+    "explain": explain,
+    "doctor": doctor,
+}

@@ -1,0 +1,85 @@
+"""Options that several commands share, and the values they take."""
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from resparse.errors import UsageError
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    """--json."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def workers(parser: argparse.ArgumentParser) -> None:
+    """--workers N."""
+    text = "runs at once (default: one per core)"
+    parser.add_argument("--workers", type=whole, metavar="N", help=text)
+
+
+def runs(parser: argparse.ArgumentParser) -> None:
+    """--runs DIR."""
+    text = "the run store (default: runs/ of the checkout)"
+    parser.add_argument("--runs", type=folder, metavar="DIR", help=text)
+
+
+def out(parser: argparse.ArgumentParser) -> None:
+    """--out DIR."""
+    text = "folder of the reports (default: reports/)"
+    parser.add_argument("--out", type=folder, metavar="DIR", help=text)
+
+
+def device(parser: argparse.ArgumentParser) -> None:
+    """--device and --data-root."""
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    text = "folder of the datasets (default: RESPARSE_DATA)"
+    parser.add_argument("--data-root", type=folder, metavar="DIR", help=text)
+
+
+def whole(text: str) -> int:
+    """A whole number from 1."""
+    if not re.fullmatch(r"0*[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"{text!r}; valid: a whole number, 1 or more")
+    return int(text)
+
+
+def speed(text: str) -> float:
+    """TFLOP/s above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}; valid: TFLOP/s above 0, like 60")
+    return value
+
+
+def folder(text: str) -> Path:
+    """An absolute path; ~ is the home folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("''; valid: a folder")
+    return Path(text).expanduser().resolve()
+
+
+def data_root(given: argparse.Namespace) -> Path | None:
+    """The folder of --data-root or RESPARSE_DATA; raises UsageError where it is none."""
+    root = given.data_root or os.environ.get("RESPARSE_DATA")
+    if root and not Path(root).is_dir():
+        raise UsageError(
+            f"data root {str(root)!r} is not a folder; valid: the folder with the datasets"
+        )
+    return Path(root).resolve() if root else None
+
+
+def numbers(texts: Sequence[str], kind: type, option: str) -> tuple[Any, ...]:
+    """The numbers of a repeatable option whose values are lists like 0,1,2."""
+    try:
+        return tuple(kind(part) for text in texts for part in text.split(","))
+    except ValueError:
+        like = "0,1,2" if kind is int else "0.9,0.8"
+        raise UsageError(f"{option} {','.join(texts)!r}; valid: numbers like {like}") from None

@@ -1,0 +1,94 @@
+"""`resparse reproduce`: a table or figure, what it takes and what it says."""
+
+import argparse
+from functools import partial
+
+from resparse.commands import options
+from resparse.errors import Missing, UsageError
+
+SUMMARY = "reproduce a table or figure"
+EXAMPLE = "resparse reproduce itop/table2 --level smoke"
+UNUSED = {  # options that a way of running would ignore
+    "plan": ("json", "out", "device", "strict", "runs", "workers"),
+    "rehearse": ("json", "speed", "out", "strict", "data_root", "runs", "workers"),
+    "exact_only": ("seeds", "speed", "device", "data_root", "runs", "workers"),
+    "from_records": ("speed", "device", "workers"),
+    "": ("speed",),
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The table, the level, a choice of its runs, and four ways of running."""
+    options.json_option(parser)
+    parser.add_argument("artifact", help="like itop/table2")
+    parser.add_argument("--level", default="smoke", help="smoke (default) or paper")
+    add = partial(parser.add_argument, action="append", default=[])
+    add("--seeds", help="like 0,1,2; repeatable (default: the level's)")
+    add("--only", help="one row, by label; repeatable")
+    add("--sparsity", help="like 0.9,0.8; repeatable")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--exact-only", action="store_true", help="only the computed columns")
+    way.add_argument("--plan", action="store_true", help="say what would run and cost, and stop")
+    way.add_argument("--rehearse", action="store_true", help="three real steps of every row")
+    way.add_argument("--from-records", action="store_true", help="report without training")
+    text = "TFLOP/s for --plan (default: measured here)"
+    parser.add_argument("--speed", type=options.speed, help=text)
+    options.out(parser)
+    parser.add_argument("--strict", action="store_true", help="inconclusive cells give exit code 3")
+    options.device(parser)
+    options.runs(parser)
+    options.workers(parser)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Check what the command line says, then reproduce."""
+    from resparse.artifact import ROOT, check_seeds, check_sparsity, load
+    from resparse.exact import require_computable
+    from resparse.reproduce import Options, gpu_lacks, reproduce
+
+    _require_used(given)
+    table = load(given.artifact)
+    table.level(given.level)
+    wanted = options.numbers(given.seeds, int, "--seeds")
+    seeds = check_seeds(wanted, "--seeds") if given.seeds else None
+    if given.rehearse and seeds and len(seeds) > 1:
+        raise UsageError(f"--seeds {','.join(given.seeds)}: valid with --rehearse: one seed")
+    shares = options.numbers(given.sparsity, float, "--sparsity")
+    sparsities = tuple(check_sparsity(share, "--sparsity") for share in shares)
+    if given.rehearse and given.device == "cuda" and gpu_lacks():
+        raise Missing(f"--rehearse cannot run on --device cuda: {'; '.join(gpu_lacks())}")
+    if not (given.plan or given.exact_only or given.from_records):  # before anything is trained
+        require_computable(table, given.only or [row.label for row in table.rows])
+    return reproduce(
+        Options(
+            name=given.artifact,
+            level=given.level,
+            seeds=seeds,
+            only=tuple(given.only),
+            sparsities=sparsities,
+            exact_only=given.exact_only,
+            plan_only=given.plan,
+            rehearse=given.rehearse,
+            from_records=given.from_records,
+            data_root=options.data_root(given),
+            runs=given.runs or ROOT / "runs",
+            out=given.out or ROOT / "reports",
+            device=given.device,
+            workers=given.workers,
+            speed=given.speed,
+            strict=given.strict,
+            json=given.json,
+        )
+    )
+
+
+def _require_used(given: argparse.Namespace) -> None:
+    """Refuse an option that the chosen way of running would ignore."""
+    way = next((way for way in UNUSED if way and getattr(given, way)), "")
+    for name in UNUSED[way]:
+        value = getattr(given, name)
+        if value not in (None, False, [], "auto"):
+            option, mode = (f"--{x.replace('_', '-')}" for x in (name, way or "plan"))
+            said = " ".join([option, *(value if isinstance(value, list) else [])])
+            who = f"{mode} does not use it" if way else f"only {mode} uses it"
+            raise UsageError(f"{said}: {who}; valid: without {option}")
