@@ -1,7 +1,7 @@
 """GMP, gradual magnitude pruning: dense at first, pruned along a cubic curve.
 
-Zhu & Gupta 2017. Per layer, as in Evci et al. 2020 and Gale et al. 2019 (the RigL reproduction
-prunes globally, which is another method under the same name).
+Zhu & Gupta 2017. Per layer, as in Evci et al. 2020 and Gale et al. 2019; the RigL reproduction
+prunes all layers together, which is another method under the same name: ``scope = "global"``.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import torch
 
 from resparse.masks import Change, MaskDict, top_k
 from resparse.method import Layers, Method, require
+from resparse.rules import keep_largest
 from resparse.schedules import cubic, is_due
 
 
@@ -19,13 +20,15 @@ class Gmp(Method):
     """Masks only shrink: a pruned weight never returns."""
 
     order: Literal["replace", "after"] = "after"
+    scope: str = "layer"  # layer (Evci et al.), global (the RigL reproduction)
     begin: float = 0.3125  # shares of all steps: 10,000 and 25,000 of 32,000
     end: float = 0.78125
     interval: int = 500  # steps between prunings
     grads: ClassVar[Literal["never", "update", "always"]] = "never"
 
     def check(self) -> None:
-        """0 <= begin < end <= 1 and a positive interval."""
+        """0 <= begin < end <= 1, a positive interval, a known scope."""
+        require(self.scope in ("layer", "global"), "scope", self.scope, "layer, global")
         require(self.interval >= 1, "interval", self.interval, "1 or more steps")
         require(0.0 <= self.begin < 1.0, "begin", self.begin, "from 0, below 1")
         require(self.begin < self.end <= 1.0, "end", self.end, "above begin, at most 1")
@@ -44,18 +47,25 @@ class Gmp(Method):
         )
 
     def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
-        """Keep the largest weights of each layer."""
+        """Keep the largest weights of each layer, or of all together (each layer keeps one)."""
         counts = self.nnz_at(step)
-        return {
-            name: Change(top_k(layer.weight.abs(), counts[name], among=layer.mask))
-            for name, layer in layers.items()
-        }
+        scores = {name: layer.weight.abs() for name, layer in layers.items()}
+        masks = {name: layer.mask for name, layer in layers.items()}
+        if isinstance(counts, int):
+            kept = keep_largest(scores, counts, among=masks).masks
+        else:
+            kept = {n: top_k(scores[n], counts[n], among=masks[n]) for n in scores}
+        return {name: Change(mask) for name, mask in kept.items()}
 
-    def nnz_at(self, step: int) -> dict[str, int]:
+    def nnz_at(self, step: int) -> int | dict[str, int]:
         """The cubic's density at the last pruning, never under the target."""
         t, end = step + 1, round(self.end * self.total_steps)
         last = end if t >= end else t - t % self.interval  # the last step at which pruning was due
         begin = self.begin * self.total_steps
+        if self.scope == "global":
+            size = sum(self.sizes.values())
+            density = sum(self.target_counts().values()) / size
+            return round(cubic(last, begin, end, density) * size)
         return {
             name: round(cubic(last, begin, end, self.densities[name]) * size)
             for name, size in self.sizes.items()

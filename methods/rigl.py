@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from resparse.masks import Change
-from resparse.method import Layers, Method, require_schedule
-from resparse.rules import gradient_update
+from resparse.method import Layers, Method, require, require_schedule
+from resparse.rules import gradient_update, redistributed_update
 from resparse.schedules import cosine, is_due
 
 
@@ -22,10 +22,18 @@ class Rigl(Method):
     interval: int = 100  # delta T, steps
     alpha: float = 0.3  # drop fraction at the start
     t_end: float = 0.78125  # T_end as a share of all steps, excluded (algorithm 1: t < T_end)
+    # a just-dropped weight that returns at once: keeps its value (Evci et al.'s code, ITOP's), or
+    # starts at 0 like all that grow (the RigL reproduction)
+    reset_regrown: bool = False
+    redistribution: str = "none"  # gradient, momentum: RigL-SG and RigL-SM of the RigL reproduction
 
     def check(self) -> None:
         """Valid schedule fields."""
         require_schedule(interval=self.interval, alpha=self.alpha, t_end=self.t_end)
+        valid, found = ("none", "gradient", "momentum"), self.redistribution
+        require(found in valid, "redistribution", found, ", ".join(valid))
+        both = self.reset_regrown and found != "none"
+        require(not both, "reset_regrown", True, f"false with redistribution = {found!r}")
 
     def updates_at(self, step: int) -> bool:
         """Every delta T steps before T_end."""
@@ -34,7 +42,19 @@ class Rigl(Method):
     def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
         """Drop the smallest weights, grow the largest dense gradients."""
         fraction = cosine(step + 1, self.t_end * self.total_steps, self.alpha)
-        return gradient_update(self, layers, fraction)
+        if self.redistribution != "none":
+            grads = {n: x.grad for n, x in layers.items() if x.grad is not None}
+            moments = {n: x.momentum for n, x in layers.items() if x.momentum is not None}
+            worth = grads if self.redistribution == "gradient" else moments
+            found = len(worth) == len(layers)
+            require(found, "momentum", None, "an optimizer with momentum, after its first step")
+            return redistributed_update(self, layers, fraction, grow=grads, worth=worth)
+        return gradient_update(self, layers, fraction, reset_regrown=self.reset_regrown)
+
+    def nnz_at(self, step: int) -> int | dict[str, int]:
+        """Per layer, or the total where weights move between layers."""
+        counts = self.target_counts()
+        return counts if self.redistribution == "none" else sum(counts.values())
 
     def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
         """(3 f_S delta T + 2 f_S + f_D) / (delta T + 1) a step (RigL, appendix H).

@@ -23,6 +23,7 @@ class Set(Method):
     t_end: float = 1.0  # T_end as a share of all steps, included
     floor: float = 0.0  # drop fraction at T_end
     regrow_dropped: bool = True  # may a just-dropped weight return at once? All public codes: yes
+    reset_regrown: bool = False  # does it then start at 0? The RigL reproduction: yes
     grads: ClassVar[Literal["never", "update", "always"]] = "never"
 
     def check(self) -> None:
@@ -42,7 +43,13 @@ class Set(Method):
     def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
         """Drop the smallest weights, grow uniformly at random without replacement."""
         fraction = self.drop_fraction(step)
-        return random_update(self, layers, fraction, regrow_dropped=self.regrow_dropped)
+        return random_update(
+            self,
+            layers,
+            fraction,
+            regrow_dropped=self.regrow_dropped,
+            reset_regrown=self.reset_regrown,
+        )
 
     def random_growth_at(self, step: int) -> dict[str, tuple[int, int]]:
         """k weights grown of C candidates per layer: what the exact R_s needs."""

@@ -1,8 +1,10 @@
 """SNFS, sparse networks from scratch: drop by magnitude, grow by the average dense gradient.
 
-Dettmers & Zettlemoyer 2019. This is the variant of Evci et al. 2020, whose numbers ITOP's Table 2
-cites: an average of its own (not the optimizer's momentum, which is 0 outside the masks), growth
-inside each layer, no redistribution between layers, the update after the optimizer step.
+Dettmers & Zettlemoyer 2019. The default is the variant of Evci et al. 2020, whose numbers ITOP's
+Table 2 cites: growth inside each layer, the update after the optimizer step. The original and the
+RigL reproduction also move weights between layers: ``redistribution = "momentum"``. They rank by
+the optimizer's momentum; the average here ranks alike where beta is its momentum, and leaves the
+optimizer's at 0 outside the masks.
 """
 
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import torch
 
 from resparse.masks import Change, drop_and_grow
 from resparse.method import Layers, Method, require, require_schedule
+from resparse.rules import redistributed_update
 from resparse.schedules import cosine, is_due
 
 
@@ -24,12 +27,16 @@ class Snfs(Method):
     alpha: float = 0.3  # drop fraction at the start
     t_end: float = 0.78125  # T_end as a share of all steps, included
     beta: float = 0.9  # weight of the past in the gradient average
+    redistribution: str = "none"  # none (Evci et al.), momentum (the original)
     grads: ClassVar[Literal["never", "update", "always"]] = "always"
 
     def check(self) -> None:
         """Valid schedule fields."""
         require_schedule(interval=self.interval, alpha=self.alpha, t_end=self.t_end)
         require(0.0 <= self.beta < 1.0, "beta", self.beta, "from 0, below 1")
+        valid = ("none", "momentum")
+        found = self.redistribution
+        require(found in valid, "redistribution", found, ", ".join(valid))
 
     def observe(self, step: int, layers: Layers) -> None:
         """average = beta * average + (1 - beta) * dense gradient."""
@@ -45,9 +52,17 @@ class Snfs(Method):
     def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
         """Drop the smallest weights, grow the largest averages."""
         fraction = cosine(step + 1, self.t_end * self.total_steps, self.alpha)
+        if self.redistribution == "momentum":
+            average = self.state
+            return redistributed_update(self, layers, fraction, grow=average, worth=average)
         return {
             name: drop_and_grow(
                 layer.mask, layer.weight.abs(), self.state[name].abs(), fraction, ties=self.rng
             )
             for name, layer in layers.items()
         }
+
+    def nnz_at(self, step: int) -> int | dict[str, int]:
+        """Per layer, or the total where weights move between layers."""
+        counts = self.target_counts()
+        return counts if self.redistribution == "none" else sum(counts.values())

@@ -86,17 +86,19 @@ def drop_and_grow(
     *,
     ties: torch.Generator,
     regrow_dropped: bool = True,
+    reset_regrown: bool = False,
 ) -> Change:
     """Drop the lowest ``keep_score`` of the active weights, grow as many by highest ``grow_score``.
 
     nnz does not change. A just-dropped weight is a candidate unless ``regrow_dropped`` is False
-    (all public implementations allow it), and one that returns keeps its value and moments.
-    Drop ties go by lowest index, growth ties by the generator.
+    (all public implementations allow it), and one that returns keeps its value and moments unless
+    ``reset_regrown``. Drop ties go by lowest index, growth ties by the generator.
     """
     count = grow_count(drop_fraction, int(mask.sum()), mask.numel(), regrow_dropped=regrow_dropped)
     kept = mask & ~top_k(-keep_score, count, among=mask)
     candidates = ~kept if regrow_dropped else ~mask
-    return Change(kept | top_k(grow_score, count, among=candidates, ties=ties))
+    grown = top_k(grow_score, count, among=candidates, ties=ties)
+    return Change(kept | grown, reset=grown if reset_regrown else None)
 
 
 class Masks:

@@ -1,17 +1,31 @@
 """Mask rules that several methods share, as functions, so that no method inherits from another."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from resparse.masks import Change, MaskDict, drop_and_grow, grow_count, top_k
+from resparse.masks import (
+    Change,
+    MaskDict,
+    NonFinite,
+    drop_and_grow,
+    drop_count,
+    grow_count,
+    top_k,
+)
 from resparse.method import Layers, Method
 
 
 def random_update(
-    method: Method, layers: Layers, fraction: float, *, regrow_dropped: bool = True
+    method: Method,
+    layers: Layers,
+    fraction: float,
+    *,
+    regrow_dropped: bool = True,
+    reset_regrown: bool = False,
 ) -> dict[str, Change]:
     """SET's rule (Mocanu et al. 2018): drop the smallest weights, grow uniformly at random."""
     return {
@@ -22,6 +36,7 @@ def random_update(
             fraction,
             ties=method.rng,
             regrow_dropped=regrow_dropped,
+            reset_regrown=reset_regrown,
         )
         for name, layer in layers.items()
     }
@@ -39,15 +54,84 @@ def random_growth(
     return result
 
 
-def gradient_update(method: Method, layers: Layers, fraction: float) -> dict[str, Change]:
+def gradient_update(
+    method: Method, layers: Layers, fraction: float, *, reset_regrown: bool = False
+) -> dict[str, Change]:
     """RigL's rule (Evci et al. 2020, algorithm 1): grow where the dense gradient is largest."""
     changes = {}
     for name, layer in layers.items():
         assert layer.grad is not None
         changes[name] = drop_and_grow(
-            layer.mask, layer.weight.abs(), layer.grad.abs(), fraction, ties=method.rng
+            layer.mask,
+            layer.weight.abs(),
+            layer.grad.abs(),
+            fraction,
+            ties=method.rng,
+            reset_regrown=reset_regrown,
         )
     return changes
+
+
+def redistributed_update(
+    method: Method,
+    layers: Layers,
+    fraction: float,
+    *,
+    grow: Mapping[str, Tensor],
+    worth: Mapping[str, Tensor],
+) -> dict[str, Change]:
+    """Drop the smallest weights of each layer, grow the same total where weights are worth most.
+
+    A layer's part is the mean |worth| of its weights active before the update (Dettmers &
+    Zettlemoyer 2019, algorithm 1); inside a layer the largest |grow| comes first. A layer that
+    loses all it has keeps one weight.
+    """
+    dropped = {n: drop_count(fraction, int(layer.mask.sum())) for n, layer in layers.items()}
+    kept = {
+        name: layer.mask & ~top_k(-layer.weight.abs(), dropped[name], among=layer.mask)
+        for name, layer in layers.items()
+    }
+    grown = share_out(
+        sum(dropped.values()),
+        {name: float(worth[name].abs()[layer.mask].mean()) for name, layer in layers.items()},
+        room={name: int((~mask).sum()) for name, mask in kept.items()},
+        at_least={name: int(not mask.any()) for name, mask in kept.items()},
+    )
+    return {
+        name: Change(mask | top_k(grow[name].abs(), grown[name], among=~mask, ties=method.rng))
+        for name, mask in kept.items()
+    }
+
+
+def share_out(
+    total: int, parts: Mapping[str, float], *, room: Mapping[str, int], at_least: Mapping[str, int]
+) -> dict[str, int]:
+    """Integers that sum to ``total`` in proportion to ``parts``, each from at_least to room.
+
+    What a full layer cannot take goes to the others in their proportion. Largest remainders are
+    rounded up, ties in the order given.
+
+    >>> share_out(10, {"a": 1.0, "b": 3.0}, room={"a": 9, "b": 5}, at_least={"a": 0, "b": 0})
+    {'a': 5, 'b': 5}
+
+    Raises ValueError where room or parts cannot hold the total, NonFinite for a part that is NaN.
+    """
+    if not all(map(math.isfinite, parts.values())):
+        raise NonFinite(f"a layer's worth is not finite: {dict(parts)}")
+    if not sum(at_least.values()) <= total <= sum(room.values()):
+        raise ValueError(f"{total} weights do not fit layers that have room for {dict(room)}")
+    given = dict(at_least)
+    while (left := total - sum(given.values())) > 0:
+        open_ = {n: parts[n] for n in parts if given[n] < room[n]}
+        whole = sum(open_.values())
+        exact = {n: left * (part / whole if whole else 1 / len(open_)) for n, part in open_.items()}
+        more = {n: min(math.floor(x + 1e-9), room[n] - given[n]) for n, x in exact.items()}
+        if not any(more.values()):  # fewer than the layers: one each, by remainder
+            best = sorted(open_, key=lambda n: -exact[n])[:left]
+            more = dict.fromkeys(best, 1)
+        for name, count in more.items():
+            given[name] += count
+    return given
 
 
 class Kept(NamedTuple):
