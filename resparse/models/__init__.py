@@ -9,11 +9,16 @@ import torch
 from torch import nn
 
 from resparse.errors import UsageError
+from resparse.models.mlp import mlp, mlp_small
 from resparse.models.resnet import resnet8, resnet50
+from resparse.models.wide_resnet import wrn22_2
 
 MODELS: dict[str, Callable[[int, tuple[int, ...]], nn.Module]] = {
     "resnet8": resnet8,
     "resnet50": resnet50,
+    "mlp": mlp,
+    "mlp_small": mlp_small,
+    "wrn22_2": wrn22_2,
 }
 
 
