@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resparse import registry
+from resparse.configure import make_run
 from resparse.distributions import DISTRIBUTIONS, layer_counts
 from resparse.errors import Missing, UsageError
 from resparse.published import check_cells, read_published
@@ -35,7 +36,8 @@ class Planned:
 
 def names() -> list[str]:
     """All artifacts of this checkout."""
-    return sorted(str(p.relative_to(ROOT / "benchmarks"))[:-5] for p in _folder().glob("*/*.toml"))
+    files = (path.relative_to(ROOT / "benchmarks") for path in _folder().glob("*/*.toml"))
+    return sorted(str(file)[:-5] for file in files if file.parts[0] != "compare")
 
 
 def _folder() -> Path:
@@ -226,19 +228,15 @@ def plan_row(
                 f"parent = {above.label!r} keeps its weights at step {kept}, this row would start "
                 f"at step {start} of {recipe.steps}; valid: the same step"
             )
-    fields = registry.resolve_fields(row.method, row.fields_at(level))
-    registry.require_update(row.method, fields, recipe.steps)
-    return Run(
-        model=problem.model,
-        dataset=problem.dataset,
-        dataset_sha256=dataset_sha256,
-        method=row.method,
-        fields=fields,
+    return make_run(
+        problem,
+        row.method,
+        row.fields_at(level),
         distribution=row.distribution,
-        density=1.0 if row.distribution == "dense" else round(1.0 - sparsity, 9),
+        density=1.0 - sparsity,
         recipe=recipe,
         seed=seed,
-        precision=problem.precision,
+        dataset_sha256=dataset_sha256,
         parent=parent,
         start_step=start,
         snapshots=snapshots,

@@ -5,13 +5,15 @@ import shutil
 from typing import Any
 
 from resparse import artifact as artifacts
-from resparse import data
+from resparse import data, panel
 from resparse.errors import RunFailed, UsageError
 from resparse.files import canonical, write_atomic, write_json
 from resparse.progress import Progress
-from resparse.record import RunStore
+from resparse.record import Run, RunStore
 from resparse.runner import git, run_all, with_parents
 from resparse.workloads import workload
+
+PANEL = "compare/panel"
 
 
 def clean_commit() -> str:
@@ -26,21 +28,47 @@ def clean_commit() -> str:
     return commit
 
 
+def _of_table(name: str) -> list[tuple[dict[str, Any], Run]]:
+    """Every run of a table's frozen seeds, and what a frozen line says of it."""
+    table = artifacts.load(name)
+    level = table.level("smoke")
+    images = data.load(workload(level.workload).dataset, None)
+    seeds = range(level.frozen_seeds)
+    planned = artifacts.plan(table, "smoke", images.sha256, seeds=seeds)
+    return [({"row": item.label, "sparsity": item.sparsity}, item.run) for item in planned]
+
+
+def _of_panel() -> list[tuple[dict[str, Any], Run]]:
+    """Every baseline's runs of the panel at smoke."""
+    found = panel.load()
+    level = found.level("smoke")
+    problems = panel.problems(level.workloads, "smoke")
+    made = [
+        entry
+        for baseline in found.baseline
+        for entry in panel.entries(
+            baseline,
+            level,
+            problems,
+            panel.images(problems, None),
+            sparsities=found.panel.sparsities,
+            seeds=level.seeds,
+        )
+    ]
+    named = ("workload", "sparsity", "length")
+    return [({"row": e.label} | {n: getattr(e, n) for n in named}, e.run) for e in made]
+
+
 def freeze(name: str, workers: int | None) -> int:
     """Train every row with the level's frozen seeds from an empty store and keep the outcomes.
 
     Refuses a dirty tree, before and after: a frozen number belongs to a commit. The store is that
     commit's own, so an interrupted freeze continues.
     """
-    table = artifacts.load(name)
     commit = clean_commit()
-    level = table.level("smoke")
-    problem = workload(level.workload)
-    images = data.load(problem.dataset, None)
-    seeds = range(level.frozen_seeds)
-    planned = artifacts.plan(table, "smoke", images.sha256, seeds=seeds)
-    runs = with_parents([p.run for p in planned])
-    target = artifacts.ROOT / "baselines" / "frozen" / table.paper / f"{table.name}-smoke.jsonl"
+    planned = _of_panel() if name == PANEL else _of_table(name)
+    runs = with_parents([run for _, run in planned])
+    target = artifacts.ROOT / "baselines" / "frozen" / f"{name}-smoke.jsonl"
     folder = artifacts.ROOT / "runs" / f"freeze-{commit}"
     store = RunStore(folder)
     todo = [run for run in runs if store.record(run) is None]
@@ -58,23 +86,13 @@ def freeze(name: str, workers: int | None) -> int:
         raise RunFailed(f"{len(failed)} runs failed, nothing is frozen; run {key}: {why}")
     lines: dict[str, dict[str, Any]] = {}
     facts: dict[str, Any] = {}
-    for item in planned:
-        record = store.record(item.run)
+    for facts_of, run in planned:
+        record = store.record(run)
         if record is None:
-            raise RunFailed(f"run {item.run.key} is not committed, nothing is frozen")
+            raise RunFailed(f"run {run.key} is not committed, nothing is frozen")
         facts = {k: v for k, v in record.provenance.items() if k != "wall_s"}
-        lines.setdefault(
-            record.key,
-            {
-                "row": item.label,
-                "sparsity": item.sparsity,
-                "seed": item.run.seed,
-                "key": record.key,
-                "status": record.status,
-                "fingerprint": record.fingerprint,
-                "outcome": record.outcome,
-            },
-        )
+        found = {x: getattr(record, x) for x in ("key", "status", "fingerprint", "outcome")}
+        lines.setdefault(record.key, facts_of | {"seed": run.seed} | found)
     if clean_commit() != commit:
         raise RunFailed(f"another commit was checked out meanwhile; nothing is frozen of {commit}")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,5 +100,5 @@ def freeze(name: str, workers: int | None) -> int:
     command = {"command": f"nox -s freeze -- {name}"}
     write_json(target.with_suffix(".provenance.json"), facts | command)
     shutil.rmtree(folder)
-    print(f"{len(lines)} records of {len(seeds)} seeds frozen in {target}")
+    print(f"{len(lines)} records frozen in {target}")
     return 0

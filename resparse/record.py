@@ -64,6 +64,8 @@ class Run:
     parent: "Run | None" = None
     start_step: int = 0
     snapshots: tuple[int, ...] = ()
+    method_sha256: str = ""  # of the file, where it comes from outside
+    workload_sha256: str = ""
 
     @property
     def config(self) -> dict[str, Any]:

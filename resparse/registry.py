@@ -1,7 +1,7 @@
 """Method names to classes; the sole importer of methods/.
 
 In a checkout the folder methods/ beside this package is used, never another checkout's; an
-installed wheel carries it as resparse.methods.
+installed wheel carries it as resparse.methods. A file from outside is known once it is added.
 """
 
 import dataclasses
@@ -18,8 +18,11 @@ import torch
 
 from resparse.errors import UsageError
 from resparse.method import Method, Parent
+from resparse.outside import load_module
 
 _PACKAGE = "resparse.methods"
+_PROVIDED = ("densities", "sizes", "total_steps", "rng", "parent", "state")  # by the contract
+_outside: dict[str, ModuleType] = {}
 
 
 def methods_folder() -> Path:
@@ -51,14 +54,36 @@ def names() -> list[str]:
     return sorted(p.stem for p in methods_folder().glob("*.py") if not p.stem.startswith("_"))
 
 
+def add(name: str, file: Path) -> type[Method]:
+    """Know the method in ``file``, from outside, as ``name``; a name of the suite is refused."""
+    if name in names():
+        raise UsageError(f"method {name} is one of the suite's; valid: another file name")
+    known = _outside.get(name)
+    if known is None or known.__file__ != str(file):
+        _outside[name] = load_module(name, file)
+    return load(name)
+
+
+def source(name: str) -> Path:
+    """The file that defines a method."""
+    if name in _outside:
+        return Path(str(_outside[name].__file__))
+    return methods_folder() / f"{name}.py"
+
+
 def load(name: str) -> type[Method]:
-    """The one Method class defined in methods/<name>.py; an unknown name lists what exists."""
+    """The one Method class defined in the method's file; an unknown name lists what exists."""
+    if name in _outside:
+        return _class_of(_outside[name])
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise UsageError(f"unknown method {name!r}{hint}; valid: {', '.join(names())}")
     _package()
-    module = importlib.import_module(f"{_PACKAGE}.{name}")
+    return _class_of(importlib.import_module(f"{_PACKAGE}.{name}"))
+
+
+def _class_of(module: ModuleType) -> type[Method]:
     classes = [
         value
         for value in vars(module).values()
@@ -73,8 +98,7 @@ def load(name: str) -> type[Method]:
 
 def own_fields(cls: type[Method]) -> dict[str, Any]:
     """The fields a user may set, with their defaults: all that the contract does not provide."""
-    provided = {"densities", "sizes", "total_steps", "rng", "parent", "state"}
-    return {f.name: f.default for f in dataclasses.fields(cls) if f.name not in provided}
+    return {f.name: f.default for f in dataclasses.fields(cls) if f.name not in _PROVIDED}
 
 
 def resolve_fields(name: str, given: dict[str, Any]) -> dict[str, Any]:

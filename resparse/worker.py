@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from resparse import data, models, precision, registry
+from resparse import data, models, precision, registry, workloads
 from resparse.distributions import layer_counts
 from resparse.errors import ResparseError, RunFailed
 from resparse.exact import network
-from resparse.files import sha256, write_json
+from resparse.files import file_sha256, sha256, write_json
+from resparse.outside import copy_of
 from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
 from resparse.trainer import train
 from resparse.training import parent_of
@@ -24,13 +25,30 @@ _PARTS = ("registry", "method", "seeds")
 _LOOP = ("trainer", "training", "outcome", "precision")
 
 
+def know(run: Run, root: Path) -> None:
+    """Know the method and the workload of ``run`` where they come from outside, by their copies."""
+    if run.method_sha256:
+        file = copy_of(root, "methods", run.method, run.method_sha256)
+        _require_copy(file, run.method_sha256)
+        registry.add(run.method, file)
+    if run.workload_sha256:
+        file = copy_of(root, "workloads", run.model, run.workload_sha256)
+        _require_copy(file, run.workload_sha256)
+        workloads.add(run.model, file, run.workload_sha256)
+
+
+def _require_copy(file: Path, expected: str) -> None:
+    if not file.is_file() or file_sha256(file) != expected:
+        raise RunFailed(f"{file} is not the file that the run names (changed or missing)")
+
+
 def code_of(run: Run) -> str:
     """Fingerprint of the code that decides a run's numbers, its own method, data and model."""
     here = Path(__file__).resolve().parent
     files = [here / f"{part}.py" for part in (*_RULES, *_PARTS, *_LOOP)]
     files += [data.source(run.dataset), here / "data" / "__init__.py", here / "data" / "memory.py"]
     files += [models.source(run.model), here / "models" / "__init__.py"]
-    files += [registry.methods_folder() / f"{run.method}.py"]
+    files += [registry.source(run.method)]
     above = code_of(run.parent) if run.parent else ""  # a child is the work of its parent's too
     return sha256(f"{fingerprint(files)}{above}")[:16]
 
@@ -107,6 +125,7 @@ def main(
     failure = RunFolder(store.root / run.key).path / "failure.json"
     failure.unlink(missing_ok=True)  # an earlier attempt's
     try:
+        know(run, store.root)
         train_and_commit(
             run,
             store,

@@ -1,15 +1,22 @@
-"""Model, data and recipe by name: what a method is trained on, and cannot touch."""
+"""Model, data and recipe by name: what a method is trained on, and cannot touch.
+
+A workload from outside is one Python file with SHAPE, RECIPE, build_model(classes, image_shape) and
+load(root); its name is the file's.
+"""
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 
+from resparse import data, models
 from resparse.data import describe
 from resparse.errors import UsageError
 from resparse.models import build_model, maskable
+from resparse.outside import load_module
 from resparse.reading import Many, NotNegative, Positive, Table, read
 from resparse.record import Recipe
 
@@ -95,6 +102,7 @@ class Workload:
     precision: str
     needs_gpu: bool
     recipe: RecipeSpec
+    sha256: str = ""  # of the file, where it comes from outside
 
     @property
     def train_size(self) -> int:
@@ -115,10 +123,27 @@ def _shapes(model: str, dataset: str) -> dict[str, tuple[int, ...]]:
     return {name: tuple(weight.shape) for name, weight in maskable(net).items()}
 
 
+PRECISIONS = ("portable", "fp32")
+PARTS: tuple[tuple[str, type | None, str], ...] = (  # name, kind (None: a function), example
+    ("SHAPE", data.Shape, "SHAPE = Shape(classes=10, image_shape=(1, 8, 8), train_size=897)"),
+    ("RECIPE", RecipeSpec, "RECIPE = RecipeSpec(batch_size=64, epochs=50, lr=0.1, ...)"),
+    ("build_model", None, "def build_model(classes, image_shape) -> nn.Module"),
+    ("load", None, "def load(root) -> Data"),
+)
+
 WORKLOADS: dict[str, Workload] = {
     # sized so that the 51 runs of a table take minutes on two cores; never printed as a paper's
     "digits_resnet8": Workload(
         model="resnet8",
+        dataset="digits",
+        precision="portable",
+        needs_gpu=False,
+        recipe=RecipeSpec(
+            batch_size=64, epochs=50, lr=0.1, lr_shape="cosine", nesterov=True, weight_decay=5e-4
+        ),
+    ),
+    "digits_mlp": Workload(
+        model="mlp_small",
         dataset="digits",
         precision="portable",
         needs_gpu=False,
@@ -147,8 +172,46 @@ WORKLOADS: dict[str, Workload] = {
 }
 
 
+_outside: dict[str, Workload] = {}
+
+
 def workload(name: str) -> Workload:
     """The workload; raises UsageError listing the valid names."""
+    if name in _outside:
+        return _outside[name]
     if name not in WORKLOADS:
         raise UsageError(f"unknown workload {name!r}; valid: {', '.join(WORKLOADS)}")
     return WORKLOADS[name]
+
+
+def add(name: str, file: Path, sha256: str) -> Workload:
+    """Know the workload in ``file`` as ``name``, model and dataset included.
+
+    Raises UsageError for a name of the suite and where the file lacks a part.
+    """
+    if name in WORKLOADS:
+        raise UsageError(f"workload {name} is one of the suite's; valid: another file name")
+    if name in _outside and _outside[name].sha256 == sha256:
+        return _outside[name]
+    module = load_module(name, file)
+    for part, kind, like in PARTS:
+        found = getattr(module, part, None)
+        if not (callable(found) if kind is None else isinstance(found, kind)):
+            valid = "; ".join(example for _, _, example in PARTS)
+            raise UsageError(f"workload file {name}.py has no {part}, {like}; valid: {valid}")
+    precision = getattr(module, "PRECISION", "fp32")
+    if precision not in PRECISIONS:
+        valid = ", ".join(PRECISIONS)
+        raise UsageError(f"workload file {name}.py: PRECISION = {precision!r}; valid: {valid}")
+    models.add(name, module.build_model)
+    data.add(name, module)
+    made = Workload(
+        model=name,
+        dataset=name,
+        precision=precision,
+        needs_gpu=bool(getattr(module, "NEEDS_GPU", False)),
+        recipe=module.RECIPE,
+        sha256=sha256,
+    )
+    _outside[name] = made
+    return made

@@ -96,7 +96,8 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "table": {"resparse.errors", "resparse.published", "resparse.reading"},
         "checkpoint": {"resparse.files"},
         "record": {"resparse.errors", "resparse.files"},
-        "registry": {"resparse.errors", "resparse.method"},
+        "registry": {"resparse.errors", "resparse.method", "resparse.outside"},
+        "outside": {"resparse.errors", "resparse.files"},
     }.items(),
 )
 def test_a_module_imports_no_more_than_it_may(module, may):
@@ -129,7 +130,7 @@ def test_only_the_registry_imports_methods(path):
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute | ast.Name)
     } & {"import_module", "__import__", "spec_from_file_location"}
-    assert not loads or module_name(path) == "resparse.registry"
+    assert not loads or module_name(path) in ("resparse.registry", "resparse.outside")
 
 
 def test_no_module_imports_itself_in_a_circle():

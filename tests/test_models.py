@@ -9,7 +9,7 @@ from resparse.models import MODELS, build_model, maskable
 
 SHAPES = {  # maskable layers in network order, 10 classes
     ("mlp", (3, 32, 32)): {"fc1": (1024, 3072), "fc2": (512, 1024), "fc3": (10, 512)},
-    ("mlp_small", (1, 8, 8)): {"fc1": (64, 64), "fc2": (32, 64), "fc3": (10, 32)},
+    ("mlp_small", (1, 8, 8)): {"fc1": (256, 64), "fc2": (128, 256), "fc3": (10, 128)},
 }
 
 
@@ -35,7 +35,7 @@ SHAPES["wrn22_2", (3, 32, 32)] = (
 COUNTS = {  # maskable weights, all parameters
     # 1024 * 3072 + 512 * 1024 + 10 * 512, and a bias a neuron
     ("mlp", (3, 32, 32)): (3_675_136, 3_675_136 + 1024 + 512 + 10),
-    ("mlp_small", (1, 8, 8)): (6_464, 6_464 + 64 + 32 + 10),
+    ("mlp_small", (1, 8, 8)): (50_432, 50_432 + 256 + 128 + 10),
     # batch norms have 2 a channel and stand before every 3x3 but the stem, and at the end
     ("wrn22_2", (3, 32, 32)): (
         1_076_912,

@@ -43,11 +43,21 @@ class Shape(NamedTuple):
 
 
 NAMES = ("digits", "imagenet", "random_imagenet")
+_outside: dict[str, ModuleType] = {}  # by workload: modules with SHAPE and load(root)
+
+
+def add(name: str, module: ModuleType) -> None:
+    """Know a dataset from outside; a name of the suite is refused."""
+    if name in NAMES:
+        raise UsageError(f"dataset {name} is one of the suite's; valid: another name")
+    _outside[name] = module
 
 
 def _module(name: str) -> ModuleType:
     from resparse.data import digits, imagenet, synthetic
 
+    if name in _outside:
+        return _outside[name]
     if name not in NAMES:
         raise UsageError(f"unknown dataset {name!r}; valid: {', '.join(NAMES)}")
     return dict(zip(NAMES, (digits, imagenet, synthetic), strict=True))[name]

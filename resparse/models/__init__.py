@@ -22,13 +22,24 @@ MODELS: dict[str, Callable[[int, tuple[int, ...]], nn.Module]] = {
 }
 
 
+_outside: dict[str, Callable[[int, tuple[int, ...]], nn.Module]] = {}
+
+
+def add(name: str, build: Callable[[int, tuple[int, ...]], nn.Module]) -> None:
+    """Know a model from outside; a name of the suite is refused."""
+    if name in MODELS:
+        raise UsageError(f"model {name} is one of the suite's; valid: another name")
+    _outside[name] = build
+
+
 def build_model(name: str, classes: int, image_shape: tuple[int, ...], seed: int) -> nn.Module:
     """The model with weights drawn from ``seed``; raises UsageError for an unknown name."""
-    if name not in MODELS:
+    known = MODELS | _outside
+    if name not in known:
         raise UsageError(f"unknown model {name!r}; valid: {', '.join(MODELS)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return MODELS[name](classes, image_shape)
+        return known[name](classes, image_shape)
 
 
 def maskable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -42,4 +53,4 @@ def maskable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def source(name: str) -> Path:
     """The file that defines a model."""
-    return Path(cast(FunctionType, MODELS[name]).__code__.co_filename)
+    return Path(cast(FunctionType, (MODELS | _outside)[name]).__code__.co_filename)

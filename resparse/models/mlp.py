@@ -25,12 +25,12 @@ class MLP(nn.Module):
 def mlp(classes: int, image_shape: tuple[int, ...]) -> nn.Module:
     """ITOP's MLP of 1024 and 512 neurons: 3,675,136 maskable weights at 3x32x32 and 10 classes.
 
-    Liu et al. 2021, appendix A.1: "no other regularization such as dropout or batch normalization".
-    The released code (its MLP_CIFAR10) has biases and leaves torch's initialisation; so has this.
+    Liu et al. 2021, appendix A.1, which rules out dropout and batch norm. The released code (its
+    MLP_CIFAR10) has biases and leaves torch's initialisation; so has this.
     """
     return MLP(math.prod(image_shape), (1024, 512), classes)
 
 
 def mlp_small(classes: int, image_shape: tuple[int, ...]) -> nn.Module:
-    """The smoke level's MLP of 64 and 32 neurons: 6,464 maskable weights on one-channel digits."""
-    return MLP(math.prod(image_shape), (64, 32), classes)
+    """The smoke level's MLP of 256 and 128 neurons: 50,432 maskable weights on digits."""
+    return MLP(math.prod(image_shape), (256, 128), classes)

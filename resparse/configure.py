@@ -1,0 +1,45 @@
+"""One training's resolved configuration, from a method, a workload, and what a caller changes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from resparse import registry
+from resparse.record import Recipe, Run
+from resparse.workloads import Workload
+
+
+def make_run(
+    problem: Workload,
+    method: str,
+    fields: dict[str, Any],
+    *,
+    distribution: str,
+    density: float,
+    recipe: Recipe,
+    seed: int,
+    dataset_sha256: str,
+    method_sha256: str = "",
+    parent: Run | None = None,
+    start_step: int = 0,
+    snapshots: Sequence[int] = (),
+) -> Run:
+    """The run; raises UsageError for fields the method refuses and schedules that move no mask."""
+    resolved = registry.resolve_fields(method, fields)
+    registry.require_update(method, resolved, recipe.steps)
+    return Run(
+        model=problem.model,
+        dataset=problem.dataset,
+        dataset_sha256=dataset_sha256,
+        method=method,
+        fields=resolved,
+        distribution=distribution,
+        density=1.0 if distribution == "dense" else round(density, 9),
+        recipe=recipe,
+        seed=seed,
+        precision=problem.precision,
+        parent=parent,
+        start_step=start_step,
+        snapshots=tuple(snapshots),
+        method_sha256=method_sha256,
+        workload_sha256=problem.sha256,
+    )

@@ -1,0 +1,75 @@
+"""Python files from outside the checkout: kept as a copy in the run store, hashed, loaded from it.
+
+The copy is what runs: an edit never mixes two versions, and a record can always be explained.
+"""
+
+import importlib.util
+import sys
+import traceback
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+from resparse.errors import UsageError
+from resparse.files import file_sha256, write_atomic
+
+ENTRY_POINTS = "resparse.methods"  # the group under which an installed package names its methods
+
+
+def named_file(reference: str, folder: str) -> tuple[str, Path]:
+    """(name, file) of a path like my_method.py; raises UsageError where it is no Python file.
+
+    ``folder`` says what it is one of, "method" or "workload".
+    """
+    file = Path(reference).expanduser().resolve()
+    if not file.is_file():
+        raise UsageError(f"{folder} file {reference}: there is none; valid: one Python file")
+    if file.suffix != ".py" or not file.stem.isidentifier():
+        raise UsageError(
+            f"{folder} file {reference}: its name is the {folder}'s; valid: like my_{folder}.py"
+        )
+    return file.stem, file
+
+
+def installed(name: str) -> Path | None:
+    """The file of a method that an installed package offers as an entry point, if there is one."""
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        if point.name == name:
+            module = importlib.util.find_spec(point.module)
+            if module is None or module.origin is None:
+                raise UsageError(f"entry point {point.value!r} of method {name}: no such module")
+            return Path(module.origin)
+    return None
+
+
+def copied(file: Path, store: Path, kind: str) -> tuple[Path, str]:
+    """The copy of ``file`` in the store's folder ``kind``, and the sha256 of its bytes."""
+    digest = file_sha256(file)
+    copy = copy_of(store, kind, file.stem, digest)
+    if not copy.is_file() or file_sha256(copy) != digest:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(copy, file.read_text())
+    return copy, digest
+
+
+def copy_of(store: Path, kind: str, name: str, digest: str) -> Path:
+    """Where the copy of a file lies."""
+    return store / kind / f"{name}-{digest[:16]}.py"
+
+
+def load_module(name: str, file: Path) -> ModuleType:
+    """The module in ``file``; whatever it raises becomes a UsageError with its own line."""
+    full = f"resparse_outside.{name}"
+    spec = importlib.util.spec_from_file_location(full, file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{file} cannot be imported; valid: a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[full] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+        line = lines[-1].lineno if lines else getattr(error, "lineno", None)
+        where = f"{name}.py, line {line}" if line else f"{name}.py"
+        raise UsageError(f"{where}: {type(error).__name__}: {error}") from error
+    return module

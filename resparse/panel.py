@@ -1,0 +1,167 @@
+"""The panel that methods are compared on: its TOML, and the runs of every entrant."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from resparse import data, registry
+from resparse.artifact import ROOT, check_seeds, check_sparsity
+from resparse.configure import make_run
+from resparse.errors import Missing, UsageError
+from resparse.reading import Positive, Share, Some, Table, Text, distinct, located, read, read_text
+from resparse.record import Run
+from resparse.workloads import WORKLOADS, Workload, workload
+
+WHERE = "benchmarks/compare/panel.toml"
+FROZEN = "baselines/frozen/compare/panel-smoke.jsonl"
+
+
+class Entrant(Table):
+    """A method on the panel: a baseline, or the one that is compared."""
+
+    label: Text
+    method: str
+    distribution: str
+    fields: dict[str, Any] = Field(default_factory=dict)
+    lengths: Some[Positive] = (1.0,)
+    method_sha256: str = ""
+
+
+class PanelLevel(Table):
+    """What a level trains, and the field values it gives every method that has such a field."""
+
+    workloads: Some[Text]
+    seeds: Some[int]
+    fields: dict[str, Any] = Field(default_factory=dict)
+    shows: Text
+
+
+class Head(Table):
+    """The table [panel]."""
+
+    title: Text
+    sparsities: Some[Share]
+    distribution: Text
+    margin_pp: Positive
+    margin_reason: Text
+
+
+class Panel(Table):
+    """The whole file."""
+
+    panel: Head
+    levels: dict[str, PanelLevel]
+    baseline: Some[Entrant]
+
+    def level(self, name: str) -> PanelLevel:
+        """The level; an unknown name lists the valid ones."""
+        if name not in self.levels:
+            valid = ", ".join(self.levels)
+            raise UsageError(f"unknown level {name!r} of the panel; valid: {valid}")
+        return self.levels[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One run of the panel, and what it counts for."""
+
+    label: str
+    workload: str
+    sparsity: float
+    length: float
+    run: Run
+
+
+def load() -> Panel:
+    """Read and check the panel; raises UsageError naming file and key for anything invalid."""
+    with located(WHERE):
+        text = tomllib.loads(read_text(ROOT / WHERE, WHERE))
+    panel = read(Panel, text, WHERE)
+    distinct([baseline.label for baseline in panel.baseline], "baseline", WHERE)
+    for sparsity in panel.panel.sparsities:
+        check_sparsity(sparsity, f"{WHERE}: panel.sparsities")
+    for name, level in panel.levels.items():
+        check_seeds(level.seeds, f"{WHERE}: levels.{name}.seeds")
+    for baseline in panel.baseline:
+        with located(f"{WHERE}, baseline {baseline.label}"):
+            if 1 not in baseline.lengths:
+                raise UsageError(f"lengths = {list(baseline.lengths)}; valid: 1 among them")
+            registry.resolve_fields(baseline.method, baseline.fields)
+    return panel
+
+
+def problems(names: Sequence[str], level: str) -> dict[str, Workload]:
+    """The workloads of a level; raises Missing for one that this version does not have."""
+    lacking = [name for name in names if name not in WORKLOADS]
+    if lacking:
+        raise Missing(
+            f"level {level} of the panel needs the workload {', '.join(lacking)}, which this "
+            f"version does not have yet; valid: {', '.join(WORKLOADS)}, or a file (--workload)"
+        )
+    return {name: workload(name) for name in names}
+
+
+def images(problems: Mapping[str, Workload], root: Path | None) -> dict[str, str]:
+    """Hash of each workload's dataset, which must be here."""
+    return {name: data.load(p.dataset, root).sha256 for name, p in problems.items()}
+
+
+def entries(
+    entrant: Entrant,
+    level: PanelLevel,
+    problems: Mapping[str, Workload],
+    hashes: Mapping[str, str],
+    *,
+    sparsities: Sequence[float],
+    seeds: Sequence[int],
+    lengths: Sequence[float] | None = None,
+) -> list[Entry]:
+    """The entrant's runs in panel order; a dense one has the same run at every sparsity."""
+    made = []
+    for name, problem in problems.items():
+        for sparsity in sparsities:
+            for length in entrant.lengths if lengths is None else lengths:
+                for seed in seeds:
+                    run = _run(entrant, level, problem, hashes[name], sparsity, length, seed)
+                    made.append(
+                        Entry(
+                            label=entrant.label,
+                            workload=name,
+                            sparsity=sparsity,
+                            length=length,
+                            run=run,
+                        )
+                    )
+    return made
+
+
+def _run(
+    entrant: Entrant,
+    level: PanelLevel,
+    problem: Workload,
+    dataset_sha256: str,
+    sparsity: float,
+    length: float,
+    seed: int,
+) -> Run:
+    own = registry.own_fields(registry.load(entrant.method))
+    given = {k: v for k, v in level.fields.items() if k in own} | entrant.fields
+    recipe = problem.recipe.resolve(problem.train_size, length)
+    common: dict[str, Any] = {"recipe": recipe, "seed": seed, "dataset_sha256": dataset_sha256}
+    parent = None
+    if registry.load(entrant.method).needs_parent:  # a dense run of the same seed, from its start
+        parent = make_run(problem, "dense", {}, distribution="dense", density=1.0, **common)
+    return make_run(
+        problem,
+        entrant.method,
+        given,
+        distribution=entrant.distribution,
+        density=1.0 - sparsity,
+        method_sha256=entrant.method_sha256,
+        parent=parent,
+        **common,
+    )
