@@ -112,11 +112,12 @@ class Workload:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights that masks may cover, in network order; nothing is computed."""
-        return _shapes(self.model, self.dataset)
+        return shapes_of(self.model, self.dataset)
 
 
 @cache
-def _shapes(model: str, dataset: str) -> dict[str, tuple[int, ...]]:
+def shapes_of(model: str, dataset: str) -> dict[str, tuple[int, ...]]:
+    """Weight shapes of a model on a dataset's images, in network order; nothing is computed."""
     shape = describe(dataset)
     with torch.device("meta"):
         net = build_model(model, shape.classes, shape.image_shape, 0)

@@ -1,0 +1,48 @@
+"""`resparse compare`: a method of one's own beside the baselines of the panel."""
+
+import argparse
+
+from resparse.commands import options
+
+SUMMARY = "hold a method against the panel's baselines"
+EXAMPLE = "resparse compare path/to/my_method.py"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The method, what it is trained with, and where things lie."""
+    options.json_option(parser)
+    text = "a Python file, a method's name, or an installed package's entry point"
+    parser.add_argument("method", help=text)
+    parser.add_argument("--level", default="smoke", help="smoke (default), mini or paper")
+    text = "a field of the method, like alpha=0.5; repeatable"
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=text)
+    text = "how its density is spread (default: the panel's, erk)"
+    parser.add_argument("--distribution", help=text)
+    text = "a workload's file or name in place of the level's; repeatable"
+    parser.add_argument("--workload", action="append", default=[], metavar="FILE", help=text)
+    options.out(parser)
+    options.device(parser)
+    options.runs(parser)
+    options.workers(parser)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Check the contract, train, compare, write the page."""
+    from resparse.artifact import ROOT
+    from resparse.compare import Request, compare_method
+
+    return compare_method(
+        Request(
+            reference=given.method,
+            level=given.level,
+            settings=tuple(given.set),
+            distribution=given.distribution,
+            workloads=tuple(given.workload),
+            data_root=options.data_root(given),
+            runs=given.runs or ROOT / "runs",
+            out=given.out or ROOT / "reports",
+            device=given.device,
+            workers=given.workers,
+            json=given.json,
+        )
+    )

@@ -1,0 +1,264 @@
+"""The page of a comparison: what it says first, its tables, its protocol; Markdown, CSV, HTML."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from resparse.comparison import Comparison, Line, Setting, Summary
+from resparse.contest import Result, Standing
+from resparse.page import Block, Grid, Heading, Picture, Text, as_html, as_markdown
+from resparse.pareto import figure
+from resparse.record import Run
+
+SIMULATED = "masked: simulated sparsity, no time is saved"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a page says besides its numbers."""
+
+    request: str
+    level: str
+    shows: str
+    margin: float
+    margin_reason: str
+    run: Run  # the method's first
+    checks: tuple[str, ...]
+    paces: Mapping[tuple[str, str], float]
+    seconds: Mapping[str, float]
+    device: str
+    frozen: str
+    command: str
+
+
+def files(result: Comparison, facts: Facts, name: str) -> dict[str, str]:
+    """The page by suffix: md, csv, html, and the figure as svg."""
+    settings = list(dict.fromkeys(s.setting for s in result.summaries))
+    svg = figure(result.label, result.summaries, settings)
+    blocks = page(result, facts, Picture(f"{name}.svg", svg, _caption(result)))
+    title = f"{result.label} on the panel, {facts.level}"
+    return {
+        "md": as_markdown(blocks),
+        "csv": as_csv(result),
+        "html": as_html(title, blocks),
+        "svg": svg,
+    }
+
+
+def page(result: Comparison, facts: Facts, picture: Picture) -> list[Block]:
+    """All of it, in the order it is read."""
+    blocks: list[Block] = [Heading(f"{result.label} on the panel, {facts.level}", 1)]
+    if facts.level == "smoke":
+        blocks.append(Text(f"Smoke, not evidence: it shows {facts.shows}.", loud=True))
+    return [
+        *blocks,
+        Text(answer(result)),
+        Heading("The answer"),
+        Text(_how_to_read(result, facts)),
+        _answer_grid(result),
+        picture,
+        Heading("What each reached"),
+        Text(
+            "Means over seeds, at length 1. Training FLOPs are in units of dense training; R_s is "
+            "the share of weights ever active, *trained* those that lived a whole interval. Steps "
+            "were timed side by side on this machine, at the first sparsity: masks save no time."
+        ),
+        _summary_grid(result, facts),
+        Heading("Setting by setting"),
+        Text("Each setting by itself; its tests are a family of their own."),
+        _each_grid(result),
+        Heading("How it was made"),
+        _protocol(result, facts),
+    ]
+
+
+def answer(result: Comparison) -> str:
+    """One paragraph: what it beats, what beats it, at equal steps and at equal training FLOPs."""
+    at_steps = _standings("At equal steps", [(x.baseline, x.steps) for x in result.overall])
+    known = [(line.baseline, line.flops) for line in result.overall if line.flops]
+    at_flops = _standings("At equal training FLOPs", [(n, r) for n, r in known if r])
+    return f"{at_steps} {at_flops}".strip()
+
+
+def _standings(start: str, lines: list[tuple[str, Result]]) -> str:
+    words = {
+        Standing.BETTER: "better than",
+        Standing.WORSE: "worse than",
+        Standing.EQUIVALENT: "equivalent to",
+        Standing.INCONCLUSIVE: "not told apart from",
+    }
+    parts = []
+    for standing, word in words.items():
+        named = [f"{n} ({r.difference:+.2f})" for n, r in lines if r.standing == standing]
+        if named:
+            parts.append(f"{word} {', '.join(named)}")
+    return f"**{start}**: {'; '.join(parts)}." if parts else ""
+
+
+def _how_to_read(result: Comparison, facts: Facts) -> str:
+    tuned = (
+        "one configuration was tried"
+        if result.tries == 1
+        else f"{result.tries} configurations were tried, so every p is multiplied by {result.tries}"
+    )
+    return (
+        f"Differences of test top-1 in percentage points (last epoch), mean over the panel's "
+        f"settings, with 95 % intervals; {len(result.seeds)} seeds, paired. BETTER and WORSE: "
+        f"Holm-adjusted p below .05 over this table; EQUIVALENT: the 90 % interval lies within "
+        f"{facts.margin} ({facts.margin_reason}). Tuning: {tuned}; the baselines have one each, "
+        "their papers' defaults. *Visible* is the smallest true difference this panel finds with "
+        "80 % power. At equal training FLOPs a baseline's accuracy is read off between its lengths."
+    )
+
+
+HEAD = ("difference, steps", "p", "standing", "visible", "difference, FLOPs", "p", "standing")
+
+
+def _answer_grid(result: Comparison) -> Grid:
+    rows = [[line.baseline, *_cells(line), line.flops_note] for line in result.overall]
+    return Grid(("baseline", *HEAD, "note"), rows, 1)
+
+
+def _each_grid(result: Comparison) -> Grid:
+    rows = [
+        [*_named(line.setting), line.baseline, *_cells(line), line.flops_note]
+        for line in result.each
+        if line.setting
+    ]
+    return Grid(("workload", "sparsity", "baseline", *HEAD, "note"), rows, 3)
+
+
+def _named(setting: Setting | None) -> tuple[str, str]:
+    return (setting[0], f"{setting[1]:g}") if setting else ("all", "all")
+
+
+def _cells(line: Line) -> list[str]:
+    steps = _result(line.steps)
+    return [*steps, f"{line.steps.smallest_visible:.2f}", *_result(line.flops)]
+
+
+def _result(result: Result | None) -> list[str]:
+    if result is None:
+        return ["–", "–", "–"]
+    low, high = result.ci95
+    p = "<0.001" if result.p < 0.001 else f"{result.p:.3f}"
+    return [f"{result.difference:+z.2f} [{low:+z.2f}, {high:+z.2f}]", p, str(result.standing)]
+
+
+def _summary_grid(result: Comparison, facts: Facts) -> Grid:
+    head = ("workload", "sparsity", "method", "top-1", "R_s", "trained", "train FLOPs", "of parent")
+    head = (*head, "test FLOPs", "weights", "ms a step", "unstable")
+    rows = []
+    for s in result.summaries:
+        if s.length != 1:
+            continue
+        ms = facts.paces.get((s.setting[0], s.label))
+        name = f"**{s.label}**" if s.label == result.label else s.label
+        rows.append(
+            [
+                *_named(s.setting),
+                name,
+                f"{s.top1:.2f} ± {s.std:.2f}",
+                f"{s.rs:.3f}",
+                f"{s.rs_trained:.3f}",
+                f"{s.train_flops_vs_dense:.3f}",
+                f"{s.parent_flops_vs_dense:.3f}" if s.parent_flops_vs_dense else "–",
+                f"{s.test_flops_vs_dense:.3f}",
+                f"{s.nnz:,.0f} of {s.maskable:,}",
+                "–" if ms is None else f"{ms:.2f}",
+                f"{s.unstable} of {s.seeds}" if s.unstable else "–",
+            ]
+        )
+    return Grid(head, rows, 3)
+
+
+def _protocol(result: Comparison, facts: Facts) -> Grid:
+    run = facts.run
+    fields = ", ".join(f"{k} = {v}" for k, v in run.fields.items()) or "none"
+    seconds = ", ".join(f"{name} {s:.1f} s" for name, s in facts.seconds.items())
+    rows = [
+        ["command", f"`{facts.command}`"],
+        ["method", f"{result.label}; its file's sha256 {run.method_sha256 or 'that of the suite'}"],
+        ["fields", fields],
+        ["distribution", run.distribution],
+        ["contract", f"{len(facts.checks)} checks passed before anything was trained"],
+        ["seeds", ", ".join(map(str, result.seeds))],
+        ["tuning budget", f"{result.tries} configurations of it in this store on these data"],
+        ["baselines", facts.frozen],
+        ["device", facts.device],
+        ["engine", SIMULATED],
+        ["wall time a run", f"{seconds}, of the method's runs, as many at once as there are cores"],
+    ]
+    return Grid(("", ""), rows, 2)
+
+
+def _caption(result: Comparison) -> str:
+    return (
+        f"Test top-1 against training FLOPs; {result.label} is the star, a line joins a baseline's "
+        "lengths, bars are one standard deviation over seeds."
+    )
+
+
+def as_csv(result: Comparison) -> str:
+    """One line per baseline, setting and basis, then one per entrant, setting and length."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    head = (
+        "baseline",
+        "workload",
+        "sparsity",
+        "at_equal",
+        "difference_pp",
+        "ci95_low",
+        "ci95_high",
+    )
+    writer.writerow((*head, "p_adjusted", "standing", "smallest_visible_pp", "note"))
+    for line in [*result.overall, *result.each]:
+        for basis, found in (("steps", line.steps), ("training FLOPs", line.flops)):
+            start = (line.baseline, *_named(line.setting), basis)
+            note = line.flops_note if basis != "steps" else ""
+            numbers: tuple[object, ...] = ("",) * 6
+            if found is not None:
+                ends = (found.difference, *found.ci95, found.p)
+                numbers = (*ends, found.standing, found.smallest_visible)
+            writer.writerow((*start, *numbers, note))
+    return text.getvalue()
+
+
+def summaries_csv(summaries: list[Summary]) -> str:
+    """What each entrant reached, every length."""
+    text = io.StringIO()
+    names = [field.name for field in dataclasses.fields(Summary) if field.name != "setting"]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("workload", "sparsity", *names))
+    for s in summaries:
+        writer.writerow((*s.setting, *(getattr(s, name) for name in names)))
+    return text.getvalue()
+
+
+def as_json(result: Comparison, facts: Facts) -> str:
+    """The whole comparison."""
+    value: dict[str, Any] = dataclasses.asdict(result)
+    value |= {"level": facts.level, "fields": facts.run.fields, "answer": answer(result)}
+    return json.dumps(value, indent=1)
+
+
+def to_terminal(result: Comparison, facts: Facts) -> None:
+    """The answer, as a table."""
+    console = Console(width=None)
+    if facts.level == "smoke":
+        console.print("[bold]Smoke, not evidence.[/bold]")
+    table = Table(title=f"{result.label}: differences of test top-1, percentage points")
+    for name in ("baseline", *HEAD):
+        table.add_column(name, justify="left" if name == "baseline" else "right")
+    for line in result.overall:
+        table.add_row(line.baseline, *_cells(line))
+    console.print(table)
+    console.print(answer(result).replace("**", ""))

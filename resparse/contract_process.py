@@ -1,0 +1,63 @@
+"""The contract suite on one method, in a process of its own that may hang or die without harm."""
+
+import multiprocessing
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from resparse.errors import ContractBroken, ResparseError, UsageError
+
+LIMIT_S = 120.0  # the whole suite takes seconds on a toy network
+
+
+def check_apart(reference: str, runs: Path, *, limit_s: float = LIMIT_S) -> list[str]:
+    """Names of the checks that the method passed.
+
+    Raises ContractBroken for the first it does not, and where it has not returned after
+    ``limit_s`` seconds, with the check and the step it was at.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["resparse.worker"])
+    news: Connection[Any, Any]
+    news, end = context.Pipe(duplex=False)
+    process = context.Process(target=_check, args=(end, reference, str(runs)))
+    process.start()
+    end.close()
+    at = "while its file was read"
+    try:
+        while news.poll(limit_s):
+            kind, *what = news.recv()
+            if kind == "at":
+                at = f"in the check that {what[0]}" + (f", step {what[1]}" if what[1] >= 0 else "")
+            elif kind == "passed":
+                return list(what[0])
+            else:
+                raise (ContractBroken if kind == "broken" else UsageError)(what[0])
+    except EOFError:
+        process.join()
+        raise ContractBroken(
+            f"method {reference}: its process ended with exit code {process.exitcode} {at}"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+    raise ContractBroken(
+        f"method {reference} did not return within {limit_s:.0f} s, {at}; valid: calls that end"
+    )
+
+
+def _check(end: "Connection[Any, Any]", reference: str, runs: str) -> None:
+    from resparse import contract, registry
+    from resparse.resolve import resolve_method
+
+    try:
+        name, _ = resolve_method(reference, Path(runs))
+        cls = registry.load(name)
+        passed = contract.check(
+            cls, {}, name=name, progress=lambda check, step: end.send(("at", check, step))
+        )
+        end.send(("passed", passed))
+    except ContractBroken as error:
+        end.send(("broken", str(error)))
+    except ResparseError as error:
+        end.send(("usage", str(error)))

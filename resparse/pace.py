@@ -1,0 +1,82 @@
+"""Milliseconds a training step takes, methods measured in turn in one process on this machine."""
+
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from resparse.precision import PORTABLE_ENV
+from resparse.record import Run
+
+ROUNDS = 3
+STEPS = 50  # two update intervals of the smoke level
+
+
+def paces(
+    runs: Mapping[str, Run], root: Path, data_root: Path | None, device: str
+) -> dict[str, float]:
+    """Median over rounds of a run's mean step, ms; all runs are of one workload and precision.
+
+    Ratios between them hold: one process, one thread setting, one after another, in turn.
+    """
+    if any(run.precision == "portable" for run in runs.values()):
+        os.environ.update(PORTABLE_ENV)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["resparse.worker", "sklearn.datasets"])
+    configs = {name: run.config for name, run in runs.items()}
+    result: Connection[Any, Any]
+    result, end = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(end, configs, root, data_root, device))
+    process.start()
+    end.close()
+    try:
+        found: dict[str, float] = result.recv()
+    except EOFError:
+        found = {}  # it died: the page then says that nothing was measured
+    finally:
+        process.join()
+    return found
+
+
+def _measure(
+    end: "Connection[Any, Any]",
+    configs: dict[str, dict[str, Any]],
+    root: Path,
+    data_root: Path | None,
+    device: str,
+) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in configs}
+    for _ in range(ROUNDS):
+        for name, config in configs.items():
+            seconds[name].append(_steps(Run.from_config(config), root, data_root, device))
+    end.send({name: 1000 * statistics.median(values) for name, values in seconds.items()})
+
+
+def _steps(run: Run, root: Path, data_root: Path | None, device: str) -> float:
+    """Mean seconds of the first STEPS steps, after the start."""
+    import torch
+
+    from resparse import data, precision
+    from resparse.distributions import layer_counts
+    from resparse.record import RunStore
+    from resparse.trainer import train_steps
+    from resparse.training import parent_of, start
+    from resparse.worker import know
+    from resparse.workloads import shapes_of
+
+    precision.enter(run.precision)
+    know(run, root)
+    images = data.load(run.dataset, data_root)
+    counts = layer_counts(run.distribution, shapes_of(run.model, run.dataset), run.density)
+    t = start(run, images, counts, parent_of(run, RunStore(root)), torch.device(device))
+    stop = min(t.progress.step + STEPS, run.recipe.steps)
+    began, first = time.perf_counter(), t.progress.step
+    for _ in train_steps(t, stop):
+        pass
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - began) / (stop - first)
