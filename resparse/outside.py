@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from resparse.errors import UsageError
-from resparse.files import file_sha256, write_atomic
+from resparse.files import file_sha256, sha256, write_atomic, writing
 
 ENTRY_POINTS = "resparse.methods"  # the group under which an installed package names its methods
 
@@ -32,23 +32,37 @@ def named_file(reference: str, folder: str) -> tuple[str, Path]:
 
 
 def installed(name: str) -> Path | None:
-    """The file of a method that an installed package offers as an entry point, if there is one."""
-    for point in metadata.entry_points(group=ENTRY_POINTS):
-        if point.name == name:
+    """The file of a method that an installed package offers as an entry point, if there is one.
+
+    Raises UsageError where two packages offer the name, and where the module is not there.
+    """
+    points = {p.value: p for p in metadata.entry_points(group=ENTRY_POINTS, name=name)}
+    if len(points) > 1:
+        offered = ", ".join(sorted(points))
+        raise UsageError(f"method {name} is offered by several packages: {offered}; valid: one")
+    for value, point in points.items():
+        try:
             module = importlib.util.find_spec(point.module)
-            if module is None or module.origin is None:
-                raise UsageError(f"entry point {point.value!r} of method {name}: no such module")
-            return Path(module.origin)
+        except ImportError as error:
+            raise UsageError(f"entry point {value!r} of method {name}: {error}") from error
+        if module is None or module.origin is None:
+            raise UsageError(f"entry point {value!r} of method {name}: no such module")
+        return Path(module.origin)
     return None
 
 
-def copied(file: Path, store: Path, kind: str) -> tuple[Path, str]:
-    """The copy of ``file`` in the store's folder ``kind``, and the sha256 of its bytes."""
-    digest = file_sha256(file)
-    copy = copy_of(store, kind, file.stem, digest)
+def copied(file: Path, store: Path, kind: str, name: str = "") -> tuple[Path, str]:
+    """The copy of ``file`` in the store's folder ``kind``, and the sha256 of its bytes.
+
+    It is called ``name`` (default: as the file) and its hash.
+    """
+    data = file.read_bytes()
+    digest = sha256(data)
+    copy = copy_of(store, kind, name or file.stem, digest)
     if not copy.is_file() or file_sha256(copy) != digest:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(copy, file.read_text())
+        with writing(copy):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(copy, data)
     return copy, digest
 
 
