@@ -31,6 +31,33 @@ class UsageError(ResparseError):
     exit_code = 5
 
 
+class ContractBroken(UsageError):
+    """A method breaks its contract with the trainer: what is wrong and what is valid, and where.
+
+    ``step`` is 0-based, -1 before training; what does not apply is None.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        step: int | None = None,
+        layer: str | None = None,
+        method: str | None = None,
+    ) -> None:
+        self.what, self.step, self.layer, self.method = what, step, layer, method
+        parts = [] if method is None else [f"method {method}"]
+        if step is not None:
+            parts.append("before step 0" if step < 0 else f"step {step}")
+        if layer is not None:
+            parts.append(f"layer {layer}")
+        super().__init__(f"{', '.join(parts)}: {what}" if parts else what)
+
+    def of(self, method: str) -> "ContractBroken":
+        """The same, with the method named."""
+        return ContractBroken(self.what, step=self.step, layer=self.layer, method=method)
+
+
 SEVERITY = (5, 4, 2, 1, 3, 0)  # of several exit codes, the first in this order is the command's
 
 
