@@ -31,6 +31,12 @@ NAMED = {
     "rigl_itop": {"interval": 4, "alpha": 0.5, "floor": 0.005},
     "snfs": {"interval": 4, "alpha": 0.4, "t_end": 0.8, "beta": 0.7},
     "gmp": {"interval": 4, "begin": 0.1, "end": 0.9},
+    "gmp-global": {"interval": 4, "begin": 0.1, "end": 0.9, "scope": "global"},
+    "snfs-momentum": {"interval": 4, "alpha": 0.4, "beta": 0.7, "redistribution": "momentum"},
+    "rigl-gradient": {"interval": 4, "alpha": 0.4, "redistribution": "gradient"},
+    "rigl-momentum": {"interval": 4, "alpha": 0.4, "redistribution": "momentum"},
+    "rigl-reset": {"interval": 4, "alpha": 0.4, "reset_regrown": True},
+    "set-reset": {"interval": 3, "alpha": 0.5, "reset_regrown": True},
     "snip-starved": {"at_least": 12},  # fc3 would keep about 6 of its 15
     "lth-starved": {"at_least": 12},
 }
@@ -88,10 +94,11 @@ def draws(seed=3, total=TOTAL):
 
 FIRST = draws(seed=9, total=1)[0]  # what a method that scores at the start sees
 
+MOMENTUM = 0.9
 OPTIMIZERS = {
-    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.05),
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=MOMENTUM, weight_decay=0.05),
     "SGD with Nesterov": lambda p: torch.optim.SGD(
-        p, lr=0.1, momentum=0.9, weight_decay=0.05, nesterov=True
+        p, lr=0.1, momentum=MOMENTUM, weight_decay=0.05, nesterov=True
     ),
     "AdamW": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5),
 }
@@ -100,14 +107,16 @@ OPTIMIZERS = {
 class Run:
     """The trainer in small: updates where they are due, each call of the method watched.
 
-    Without an ``optimizer`` the weights of each step are the data's own; with one it steps along
-    the data's gradients, as the method's order says.
+    Without an ``optimizer`` the weights of each step are the data's own, and the momentum inside
+    the masks sums all gradients so far, each MOMENTUM times the next; with one it steps along the
+    data's gradients, as the method's order says.
     """
 
     def __init__(self, method, data, seed=0, optimizer=None):
         self.method, self.seed, self.stepping = method, seed, optimizer is not None
         self.weights = {n: nn.Parameter(torch.from_numpy(w.copy())) for n, (w, _) in FIRST.items()}
         self.optimizer = OPTIMIZERS[optimizer or "SGD"](list(self.weights.values()))
+        self.past = {name: torch.zeros(shape) for name, shape in SHAPES.items()}
         self.drew = False  # whether the method took anything from its generator
         full = {name: torch.ones(shape, dtype=torch.bool) for name, shape in SHAPES.items()}
         scores = {n: torch.from_numpy(g.copy()) for n, (_, g) in FIRST.items()}
@@ -170,7 +179,11 @@ class Run:
         if not self.stepping:
             with torch.no_grad():
                 for name, (weight, _) in data.items():
-                    self.weights[name].copy_(torch.from_numpy(weight) * self.masks.mask[name])
+                    mask = self.masks.mask[name]
+                    self.weights[name].copy_(torch.from_numpy(weight) * mask)
+                    self.past[name].mul_(MOMENTUM).add_(grads[name])
+                    state = self.optimizer.state[self.weights[name]]
+                    state["momentum_buffer"] = self.past[name] * mask
         elif not (due and self.method.order == "replace"):
             for name, grad in grads.items():
                 self.weights[name].grad = grad.clone()
