@@ -19,6 +19,10 @@ DENSITIES = {name: COUNTS[name] / SIZES[name] for name in SHAPES}
 TOTAL = 20
 PARENT_FLOPS = 7.0
 
+RIGL = {"interval": 4, "alpha": 0.4, "t_end": 0.75}
+SNFS = {"interval": 4, "alpha": 0.4, "t_end": 0.8, "beta": 0.7}
+GMP = {"interval": 4, "begin": 0.1, "end": 0.9}
+
 # fields under which masks move at least three times in 20 steps, and variants of methods
 NAMED = {
     "set": {"interval": 3, "alpha": 0.5, "t_end": 0.8},
@@ -27,16 +31,16 @@ NAMED = {
     "set_plus": {"interval": 3, "alpha": 0.5},
     "set_plus-floor": {"interval": 2, "alpha": 0.9, "floor": 0.005},
     "set_itop": {"interval": 3, "alpha": 0.5, "floor": 0.005},
-    "rigl": {"interval": 4, "alpha": 0.4, "t_end": 0.75},
-    "rigl_itop": {"interval": 4, "alpha": 0.5, "floor": 0.005},
-    "snfs": {"interval": 4, "alpha": 0.4, "t_end": 0.8, "beta": 0.7},
-    "gmp": {"interval": 4, "begin": 0.1, "end": 0.9},
-    "gmp-global": {"interval": 4, "begin": 0.1, "end": 0.9, "scope": "global"},
-    "snfs-momentum": {"interval": 4, "alpha": 0.4, "beta": 0.7, "redistribution": "momentum"},
-    "rigl-gradient": {"interval": 4, "alpha": 0.4, "redistribution": "gradient"},
-    "rigl-momentum": {"interval": 4, "alpha": 0.4, "redistribution": "momentum"},
-    "rigl-reset": {"interval": 4, "alpha": 0.4, "reset_regrown": True},
     "set-reset": {"interval": 3, "alpha": 0.5, "reset_regrown": True},
+    "rigl": RIGL,
+    "rigl-reset": RIGL | {"reset_regrown": True},
+    "rigl-gradient": RIGL | {"redistribution": "gradient"},
+    "rigl-momentum": RIGL | {"redistribution": "momentum"},
+    "rigl_itop": {"interval": 4, "alpha": 0.5, "floor": 0.005},
+    "snfs": SNFS,
+    "snfs-momentum": SNFS | {"redistribution": "momentum"},
+    "gmp": GMP,
+    "gmp-global": GMP | {"scope": "global"},
     "snip-starved": {"at_least": 12},  # fc3 would keep about 6 of its 15
     "lth-starved": {"at_least": 12},
 }
