@@ -7,7 +7,7 @@ from test_variants import Net
 
 from resparse.masks import NonFinite
 
-# redistribution: step 3 is t = 4 of 8, where alpha 1 has come down to 0.5: half of each layer
+# step 3 is t = 4 of 8, where alpha 1 has come down to 0.5: half of each layer
 
 HALF = {"interval": 2, "alpha": 1.0, "t_end": 1.0}
 PAIR = {
@@ -107,7 +107,7 @@ def test_twenty_updates_conserve_the_total(name, how):
 @pytest.mark.parametrize(("name", "how"), [("rigl", "gradient"), ("snfs", "momentum")])
 def test_a_diverged_gradient_of_an_active_weight_ends_the_run(name, how, value):
     grads = GRADS | {"a": [value, *GRADS["a"][1:]]}
-    with pytest.raises(NonFinite, match="a layer's worth is not finite: {'a': "):
+    with pytest.raises(NonFinite, match="a layer's worth is not finite"):
         Net(name, PAIR, redistribution=how, **HALF).update(3, grads)
 
 
