@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import NamedTuple
 
 import torch
@@ -108,30 +109,55 @@ def share_out(
 ) -> dict[str, int]:
     """Integers that sum to ``total`` in proportion to ``parts``, each from at_least to room.
 
-    What a full layer cannot take goes to the others in their proportion. Largest remainders are
-    rounded up, ties in the order given.
+    What a full layer cannot take goes to the others in their proportion, and what a layer needs to
+    have its least comes from the others likewise. Parts, 0 or more, that are all 0 count as equal.
+    Largest remainders are rounded up, ties in the order given.
 
     >>> share_out(10, {"a": 1.0, "b": 3.0}, room={"a": 9, "b": 5}, at_least={"a": 0, "b": 0})
     {'a': 5, 'b': 5}
 
-    Raises ValueError where room or parts cannot hold the total, NonFinite for a part that is NaN.
+    Raises ValueError where the bounds cannot hold the total, NonFinite for a part that is NaN.
     """
     if not all(map(math.isfinite, parts.values())):
         raise NonFinite(f"a layer's worth is not finite: {dict(parts)}")
-    if not sum(at_least.values()) <= total <= sum(room.values()):
-        raise ValueError(f"{total} weights do not fit layers that have room for {dict(room)}")
-    given = dict(at_least)
-    while (left := total - sum(given.values())) > 0:
-        open_ = {n: parts[n] for n in parts if given[n] < room[n]}
-        whole = sum(open_.values())
-        exact = {n: left * (part / whole if whole else 1 / len(open_)) for n, part in open_.items()}
-        more = {n: min(math.floor(x + 1e-9), room[n] - given[n]) for n, x in exact.items()}
-        if not any(more.values()):  # fewer than the layers: one each, by remainder
-            best = sorted(open_, key=lambda n: -exact[n])[:left]
-            more = dict.fromkeys(best, 1)
-        for name, count in more.items():
-            given[name] += count
+    possible = all(at_least[name] <= room[name] for name in parts)
+    if not (possible and sum(at_least.values()) <= total <= sum(room.values())):
+        raise ValueError(
+            f"{total} weights do not fit layers that take from {dict(at_least)} to {dict(room)}"
+        )
+    exact = _bounded(total, parts, room, at_least)
+    given = {name: math.floor(exact[name]) for name in parts}
+    rest = total - sum(given.values())
+    for name in sorted(parts, key=lambda n: given[n] - exact[n])[:rest]:
+        given[name] += 1
     return given
+
+
+def _bounded(
+    total: int, parts: Mapping[str, float], room: Mapping[str, int], at_least: Mapping[str, int]
+) -> dict[str, Fraction]:
+    """share_out before rounding: max(at_least, min(room, c part)), with the c that gives the total.
+
+    Layers beyond a bound are fixed on it and the others share the rest again: those beyond room if
+    they exceed it by more than is missing elsewhere (c will grow), else those short (c will fall).
+    Each round fixes a layer, so there are no more rounds than layers. Fractions make sums exact.
+    """
+    fixed: dict[str, Fraction] = {}
+    while True:
+        left = total - sum(fixed.values())
+        weight = {name: Fraction(part) for name, part in parts.items() if name not in fixed}
+        if not any(weight.values()):
+            weight = dict.fromkeys(weight, Fraction(1))
+        whole = sum(weight.values())
+        exact = {name: left * part / whole for name, part in weight.items()}
+        over = {n: x - room[n] for n, x in exact.items() if x > room[n]}
+        short = {n: at_least[n] - x for n, x in exact.items() if x < at_least[n]}
+        if not over and not short:
+            return fixed | exact
+        if sum(over.values()) >= sum(short.values()):
+            fixed |= {name: Fraction(room[name]) for name in over}
+        else:
+            fixed |= {name: Fraction(at_least[name]) for name in short}
 
 
 class Kept(NamedTuple):

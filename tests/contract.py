@@ -19,6 +19,10 @@ DENSITIES = {name: COUNTS[name] / SIZES[name] for name in SHAPES}
 TOTAL = 20
 PARENT_FLOPS = 7.0
 
+RIGL = {"interval": 4, "alpha": 0.4, "t_end": 0.75}
+SNFS = {"interval": 4, "alpha": 0.4, "t_end": 0.8, "beta": 0.7}
+GMP = {"interval": 4, "begin": 0.1, "end": 0.9}
+
 # fields under which masks move at least three times in 20 steps, and variants of methods
 NAMED = {
     "set": {"interval": 3, "alpha": 0.5, "t_end": 0.8},
@@ -27,10 +31,16 @@ NAMED = {
     "set_plus": {"interval": 3, "alpha": 0.5},
     "set_plus-floor": {"interval": 2, "alpha": 0.9, "floor": 0.005},
     "set_itop": {"interval": 3, "alpha": 0.5, "floor": 0.005},
-    "rigl": {"interval": 4, "alpha": 0.4, "t_end": 0.75},
+    "set-reset": {"interval": 3, "alpha": 0.5, "reset_regrown": True},
+    "rigl": RIGL,
+    "rigl-reset": RIGL | {"reset_regrown": True},
+    "rigl-gradient": RIGL | {"redistribution": "gradient"},
+    "rigl-momentum": RIGL | {"redistribution": "momentum"},
     "rigl_itop": {"interval": 4, "alpha": 0.5, "floor": 0.005},
-    "snfs": {"interval": 4, "alpha": 0.4, "t_end": 0.8, "beta": 0.7},
-    "gmp": {"interval": 4, "begin": 0.1, "end": 0.9},
+    "snfs": SNFS,
+    "snfs-momentum": SNFS | {"redistribution": "momentum"},
+    "gmp": GMP,
+    "gmp-global": GMP | {"scope": "global"},
     "snip-starved": {"at_least": 12},  # fc3 would keep about 6 of its 15
     "lth-starved": {"at_least": 12},
 }
@@ -88,10 +98,11 @@ def draws(seed=3, total=TOTAL):
 
 FIRST = draws(seed=9, total=1)[0]  # what a method that scores at the start sees
 
+MOMENTUM = 0.9
 OPTIMIZERS = {
-    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.05),
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=MOMENTUM, weight_decay=0.05),
     "SGD with Nesterov": lambda p: torch.optim.SGD(
-        p, lr=0.1, momentum=0.9, weight_decay=0.05, nesterov=True
+        p, lr=0.1, momentum=MOMENTUM, weight_decay=0.05, nesterov=True
     ),
     "AdamW": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5),
 }
@@ -100,14 +111,16 @@ OPTIMIZERS = {
 class Run:
     """The trainer in small: updates where they are due, each call of the method watched.
 
-    Without an ``optimizer`` the weights of each step are the data's own; with one it steps along
-    the data's gradients, as the method's order says.
+    Without an ``optimizer`` the weights of each step are the data's own, and the momentum inside
+    the masks sums all gradients so far, each MOMENTUM times the next; with one it steps along the
+    data's gradients, as the method's order says.
     """
 
     def __init__(self, method, data, seed=0, optimizer=None):
         self.method, self.seed, self.stepping = method, seed, optimizer is not None
         self.weights = {n: nn.Parameter(torch.from_numpy(w.copy())) for n, (w, _) in FIRST.items()}
         self.optimizer = OPTIMIZERS[optimizer or "SGD"](list(self.weights.values()))
+        self.past = {name: torch.zeros(shape) for name, shape in SHAPES.items()}
         self.drew = False  # whether the method took anything from its generator
         full = {name: torch.ones(shape, dtype=torch.bool) for name, shape in SHAPES.items()}
         scores = {n: torch.from_numpy(g.copy()) for n, (_, g) in FIRST.items()}
@@ -170,7 +183,11 @@ class Run:
         if not self.stepping:
             with torch.no_grad():
                 for name, (weight, _) in data.items():
-                    self.weights[name].copy_(torch.from_numpy(weight) * self.masks.mask[name])
+                    mask = self.masks.mask[name]
+                    self.weights[name].copy_(torch.from_numpy(weight) * mask)
+                    self.past[name].mul_(MOMENTUM).add_(grads[name])
+                    state = self.optimizer.state[self.weights[name]]
+                    state["momentum_buffer"] = self.past[name] * mask
         elif not (due and self.method.order == "replace"):
             for name, grad in grads.items():
                 self.weights[name].grad = grad.clone()

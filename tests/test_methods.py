@@ -5,12 +5,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import reference
+import reference_variants
 import torch
 from contract import (
     CASES,
     COUNTS,
     DENSITIES,
     FIRST,
+    MOMENTUM,
     SHAPES,
     TOTAL,
     Run,
@@ -27,6 +29,7 @@ RANDOM = ("set", "set_itop", "snip_set_itop", "lth_set_itop")
 KNOWN = (*RANDOM, "set_plus", "rigl", "rigl_itop", "snfs", "gmp")
 
 MOVING = [case for case in CASES if case.split("-")[0] in KNOWN and update_steps(build(case))]
+TOGETHER = ["snfs-momentum", "rigl-gradient", "rigl-momentum", "gmp-global"]  # rank all layers
 RANKED = ["snip", "snip-starved", "snip_set_itop", "lth", "lth-starved", "lth_set_itop"]
 
 
@@ -37,7 +40,10 @@ def uniform_scores(seed):
 
 
 def expected_mask(case, name, mask, ever, step, data):
-    """The reference's next mask of one layer; ``ever``: active in any mask so far."""
+    """The reference's next mask of one layer; ``ever``: active in any mask so far.
+
+    A regrown weight that starts anew does so in the next step's values, which are given here.
+    """
     method = case.split("-")[0]
     fields, t = CASES[case], step + 1
     weight, grad = data[step][name][0] * mask, data[step][name][1]
@@ -57,7 +63,7 @@ def expected_mask(case, name, mask, ever, step, data):
             floor=fields.get("floor", 0.0),
             regrow_dropped=fields.get("regrow_dropped", True),
         )
-    if case == "rigl":
+    if case in ("rigl", "rigl-reset"):
         return reference.rigl_update(mask, weight, grad, t, t_end=15, alpha=0.4)
     if case == "rigl_itop":
         return reference.rigl_itop_update(
@@ -69,6 +75,40 @@ def expected_mask(case, name, mask, ever, step, data):
     return reference.gmp_update(mask, weight, t, begin=2, end=18, density=DENSITIES[name])
 
 
+def expected_masks(case, masks, ever, step, data):
+    """The reference's next masks: layer by layer, or of all layers together."""
+    weights = {name: data[step][name][0] * masks[name] for name in SHAPES}
+    past = {name: [data[s][name][1] for s in range(step + 1)] for name in SHAPES}
+    of_all = (masks, weights)
+    if case == "snfs-momentum":
+        return reference_variants.snfs_momentum_update(
+            *of_all, past, step + 1, t_end=16, alpha=0.4, beta=0.7
+        )
+    if case == "rigl-gradient":
+        return reference_variants.rigl_gradient_update(*of_all, past, step + 1, t_end=15, alpha=0.4)
+    if case == "rigl-momentum":
+        return reference_variants.rigl_momentum_update(
+            *of_all, past, step + 1, t_end=15, alpha=0.4, momentum=MOMENTUM
+        )
+    if case == "gmp-global":
+        return reference_variants.gmp_global_update(
+            *of_all, step + 1, begin=2, end=18, count=sum(COUNTS.values())
+        )
+    return {n: expected_mask(case, n, masks[n], ever[n], step, data) for n in SHAPES}
+
+
+def data_for(case):
+    """Random draws; where layers compete, 1, 4 or 7 times as large, another layer's turn each 4."""
+    data = draws()
+    if case not in TOGETHER:
+        return data
+    for step, layers in enumerate(data):
+        for i, name in enumerate(SHAPES):
+            times = 1 + 3 * ((step // 4 + i) % 3)
+            layers[name] = tuple(times * values for values in layers[name])
+    return data
+
+
 def first_masks(case):
     """The reference's masks before training."""
     kept = build(case).at_least if case in RANKED else 0
@@ -76,7 +116,7 @@ def first_masks(case):
         return reference.snip_masks(FIRST, sum(COUNTS.values()), kept)
     if case.startswith("lth"):
         return reference.lth_masks(parent_weights(), sum(COUNTS.values()), kept)
-    if case == "gmp":
+    if case in ("gmp", "gmp-global"):
         return {name: np.ones(shape, dtype=bool) for name, shape in SHAPES.items()}
     scores = uniform_scores(0)
     return {name: reference.random_mask(scores[name], COUNTS[name]) for name in SHAPES}
@@ -84,16 +124,14 @@ def first_masks(case):
 
 @pytest.mark.parametrize("case", sorted({*MOVING, *RANKED}))
 def test_all_masks_and_the_explored_share_equal_the_reference(case):
-    data = draws()
+    data = data_for(case)
     run = Run(build(case), data)
     steps = update_steps(run.method)
     assert len(steps) >= (3 if case in MOVING else 0)
     masks = first_masks(case)
     history, ever = [masks], dict(masks)
     for step in steps:
-        masks = {
-            name: expected_mask(case, name, masks[name], ever[name], step, data) for name in SHAPES
-        }
+        masks = expected_masks(case, masks, ever, step, data)
         ever = {name: ever[name] | masks[name] for name in SHAPES}
         history.append(masks)
     for actual, expected in zip(run.history, history, strict=True):
@@ -102,6 +140,45 @@ def test_all_masks_and_the_explored_share_equal_the_reference(case):
     moved = sum(int((a["fc1"] != b["fc1"]).sum()) for a, b in pairwise(history[:4]))
     assert moved >= 6 or case not in MOVING  # the comparison is not of masks that stand still
     assert run.masks.explored() == reference.explored(history)
+
+
+@pytest.mark.parametrize("case", TOGETHER)
+def test_weights_move_between_layers_where_all_are_ranked_together(case):
+    counts = Run(build(case), data_for(case)).counts
+    assert len({tuple(count.values()) for count in counts}) >= 3
+    assert sum(counts[-1].values()) == sum(COUNTS.values())
+    assert counts[-1] != COUNTS
+
+
+@pytest.mark.parametrize("order", ["replace", "after"])
+@pytest.mark.parametrize("case", ["rigl", "rigl-reset", "set", "set-reset"])
+def test_masks_weights_and_momentum_of_a_training_equal_the_reference(case, order):
+    run, past = Run(build(case, order=order), [], optimizer="SGD"), {"momentum": MOMENTUM}
+    method = run.method
+    layers = {
+        name: reference_variants.Sgd(mask, FIRST[name][0], rate=0.1, decay=0.05, **past)
+        for name, mask in first_masks(case).items()
+    }
+    returned = 0
+    for step, data in enumerate(draws()):
+        due = method.updates_at(step)
+        before = run.masks.mask | {}
+        run.step(step, data)
+        fraction = reference.decayed(step + 1, method.t_end * TOTAL, method.alpha)
+        for name, layer in layers.items():
+            if not (due and order == "replace"):
+                layer.step(data[name][1])
+            if due:
+                grows = np.abs(data[name][1]) if "rigl" in case else uniform_scores(step + 1)[name]
+                layer.update(grows, fraction, reset_regrown=case.endswith("reset"))
+            np.testing.assert_array_equal(run.masks.mask[name], layer.mask)
+            momentum = run.optimizer.state[run.weights[name]]["momentum_buffer"]
+            np.testing.assert_allclose(run.weights[name].detach(), layer.weight, atol=1e-5)
+            np.testing.assert_allclose(momentum, layer.past, atol=1e-5)
+            if due:  # kept a value or not: some of the dense layer's weights are always dropped
+                zero = (run.weights[name] == 0) & before[name] & run.masks.mask[name]
+                returned += int(zero.sum())
+    assert (returned > 0) == case.endswith("reset")
 
 
 @pytest.mark.parametrize("case", ["snip-starved", "lth-starved"])

@@ -250,9 +250,12 @@ def test_the_limits_themselves_are_valid(name, fields):
 def test_defaults_are_the_cited_papers():
     defaults = {name: registry.own_fields(registry.load(name)) for name in registry.names()}
     evci = {"interval": 100, "alpha": 0.3}
-    assert defaults["rigl"] == evci | {"order": "replace", "t_end": 25_000 / 32_000}
-    assert defaults["set"].items() >= (evci | {"order": "after", "floor": 0.0}).items()
-    assert defaults["snfs"].items() >= (evci | {"order": "after"}).items()
+    rigl = {"order": "replace", "t_end": 25_000 / 32_000, "redistribution": "none"}
+    assert defaults["rigl"] == evci | rigl | {"reset_regrown": False}
+    kept = {"order": "after", "floor": 0.0, "regrow_dropped": True, "reset_regrown": False}
+    assert defaults["set"].items() >= (evci | kept).items()
+    snfs = {"order": "after", "redistribution": "none"}
+    assert defaults["snfs"].items() >= (evci | snfs).items()
     itop = {"order": "after", "interval": 4000, "alpha": 0.5, "floor": 0.0}
     assert defaults["rigl_itop"] == itop
     itop["interval"] = 1500
@@ -262,4 +265,4 @@ def test_defaults_are_the_cited_papers():
     assert defaults["snip_set_itop"].items() >= (kept | {"reinit": "none"}).items()
     assert defaults["snip"].items() >= {"at_least": 1, "reinit": "none"}.items()
     gmp = {"order": "after", "begin": 10_000 / 32_000, "end": 25_000 / 32_000, "interval": 500}
-    assert defaults["gmp"] == gmp
+    assert defaults["gmp"] == gmp | {"scope": "layer"}
