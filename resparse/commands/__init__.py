@@ -5,12 +5,13 @@ Nothing heavy is imported before a command runs, so that --help answers at once.
 
 from types import ModuleType
 
-from resparse.commands import doctor, explain, flops, freeze, listing, reproduce
+from resparse.commands import bench, doctor, explain, flops, freeze, listing, reproduce
 
 COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
     "flops": flops,
     "freeze": freeze,
+    "bench": bench,
     "list": listing,
     "explain": explain,
     "doctor": doctor,
