@@ -28,7 +28,9 @@ from resparse.training import start
 
 INTERVAL = 100  # steps between updates that the share is for
 DENSITY, BATCH, IMAGE, CLASSES = 0.1, 128, (3, 32, 32), 10
+UPDATES = {"mlp": 10, "wrn22_2": 2}  # timed by default: a step of the latter takes seconds
 STEPS = {"mlp": 70_200, "wrn22_2": 87_750}  # 200 epochs (ITOP, table 3), 250 (RigL reproduction)
+Clock = Callable[[], float]
 WARMUP = 2  # steps not counted: buffers are made in them
 
 
@@ -70,7 +72,7 @@ class Timing:
 class Stopwatch:
     """Seconds by name of part, each since the part before it ended."""
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock, self.last = clock, clock()
         self.parts: dict[str, float] = {}
 
@@ -124,7 +126,7 @@ def bench_run(model: str, method: str, dataset: str) -> Run:
     )
 
 
-def time_method(model: str, method: str, updates: int) -> Timing:
+def time_method(model: str, method: str, updates: int, clock: Clock) -> Timing:
     """Train ``2 * updates`` steps after the warm-up, and time their parts."""
     data = random_images()
     run = bench_run(model, method, data.sha256)
@@ -137,7 +139,7 @@ def time_method(model: str, method: str, updates: int) -> Timing:
         weights = {name: weight.detach() for name, weight in other.items()}
         masks = {name: top_k(weight.abs(), counts[name]) for name, weight in weights.items()}
         parent = Parent(masks=masks, train_flops=0.0, step=0, weights=weights), None
-    watch = Stopwatch()
+    watch = Stopwatch(clock)
     t = start(run, data, counts, parent, torch.device("cpu"), watch.lap)
     init_s = watch.take()["masks"]
     plain: list[dict[str, float]] = []
@@ -180,11 +182,13 @@ def masks_report(
     models: Iterable[str],
     methods: Iterable[str],
     threads: int,
-    updates: int,
+    updates: int | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Timing]:
     """Time every method on every model with ``threads`` threads; ``say`` hears each row.
 
+    One thread is timed in seconds of this process, which other processes disturb less; more
+    threads in seconds of the wall clock.
     Raises UsageError for an unknown model or method before anything is timed.
     """
     models, methods = list(models), list(methods)
@@ -196,11 +200,12 @@ def masks_report(
     precision.enter("fp32")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    clock = time.process_time if threads == 1 else time.perf_counter
     rows = []
     try:
         for model in models:
             for method in methods:
-                rows.append(time_method(model, method, updates))
+                rows.append(time_method(model, method, updates or UPDATES[model], clock))
                 say(line(rows[-1]))
     finally:
         torch.set_num_threads(before)
