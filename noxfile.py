@@ -151,6 +151,12 @@ def compare(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Time the work on masks: ``nox -s bench -- masks``."""
+    resparse(session, "bench", *session.posargs)
+
+
+@nox.session
 def v100(session: nox.Session) -> None:
     """The tests under the last torch whose wheels carry sm_70, in an environment of its own."""
     session.run(environment(session, "v100"), "-m", "pytest", *session.posargs)

@@ -42,8 +42,9 @@ class Snfs(Method):
         """average = beta * average + (1 - beta) * dense gradient."""
         for name, layer in layers.items():
             assert layer.grad is not None
-            average = self.state.setdefault(name, torch.zeros_like(layer.grad))
-            average.lerp_(layer.grad, 1.0 - self.beta)
+            if name not in self.state:
+                self.state[name] = torch.zeros_like(layer.grad)
+            self.state[name].lerp_(layer.grad, 1.0 - self.beta)
 
     def updates_at(self, step: int) -> bool:
         """Every delta T steps up to T_end, included."""

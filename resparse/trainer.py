@@ -15,7 +15,16 @@ from resparse.method import Parent
 from resparse.outcome import end_epoch, outcome_of
 from resparse.record import Run, RunFolder
 from resparse.schedules import learning_rate
-from resparse.training import Training, guarded, model_state, resume, save, start
+from resparse.training import (
+    Lap,
+    Training,
+    guarded,
+    model_state,
+    resume,
+    save,
+    start,
+    untimed,
+)
 
 
 class Diverged(Exception):
@@ -36,13 +45,18 @@ class Stopped(Exception):
     """The run was asked to stop after a step; its checkpoint holds all of it."""
 
 
-def train_steps(t: Training, stop: int) -> Iterator[int]:
-    """The loop: steps progress.step .. stop - 1, yielding after each; this page is the trainer."""
+def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
+    """The loop: steps progress.step .. stop - 1, yielding after each; this page is the trainer.
+
+    ``lap`` hears "batch", "backward", "observe", and where they take place "mask", "step",
+    "update".
+    """
     recipe, method, masks, optimizer = t.run.recipe, t.method, t.masks, t.optimizer
     t.model.train()
     first = t.progress.step
     batches = t.data.train_batches(t.run.seed, recipe.batch_size, first, stop)
     for step, (images, labels) in enumerate(batches, start=first):
+        lap("batch")
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(
                 step,
@@ -64,6 +78,7 @@ def train_steps(t: Training, stop: int) -> Iterator[int]:
             raise Diverged(f"loss is {value} at step {step}")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        lap("backward")
 
         due = method.updates_at(step)
         dense = None
@@ -74,9 +89,12 @@ def train_steps(t: Training, stop: int) -> Iterator[int]:
             layers = masks.layers(dense, optimizer)
             with guarded(t.run.method, step, layers):
                 method.observe(step, layers)
+        lap("observe")
         if not (due and method.order == "replace"):
             masks.mask_gradients()
+            lap("mask")
             optimizer.step()
+            lap("step")
         if due:
             t.reseed(step)
             layers = masks.layers(dense, optimizer)
@@ -92,6 +110,7 @@ def train_steps(t: Training, stop: int) -> Iterator[int]:
                 raise Diverged(f"mask update at step {step}: {error}") from error
             t.progress.installed = step + 1
             t.progress.forward.append((step, t.forward_now()))
+            lap("update")
 
         t.progress.step = step + 1
         t.progress.loss_sum += value

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,12 @@ from resparse.method import Layers, Method, Parent
 from resparse.models import build_model, maskable
 from resparse.record import Run, RunFolder, RunStore
 from resparse.seeds import derive
+
+Lap = Callable[[str], None]  # told the name of a part of the work when that part ends
+
+
+def untimed(part: str) -> None:
+    """The stopwatch that is not there."""
 
 
 @dataclass
@@ -101,8 +107,12 @@ def start(
     counts: dict[str, int],
     parent: tuple[Parent, dict[str, Tensor] | None] | None,
     device: torch.device,
+    lap: Lap = untimed,
 ) -> Training:
-    """Model, optimizer and masks before the first step; ``parent`` brings masks and weights."""
+    """Model, optimizer and masks before the first step; ``parent`` brings masks and weights.
+
+    ``lap`` hears "network", then "masks" when those are installed.
+    """
     model = build_model(run.model, data.classes, data.image_shape, derive(run.seed, "init"))
     macs = layer_macs(model, data.image_shape)
     if parent is not None and parent[1] is not None:
@@ -124,6 +134,7 @@ def start(
         weight_decay=recipe.weight_decay,
         foreach=True,
     )
+    lap("network")
     full = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
     layers = Masks(weights, full).layers(None, optimizer)
     if method.scores_at_init:
@@ -132,6 +143,7 @@ def start(
     with guarded(run.method, -1, {}):
         masks = Masks(weights, method.init_masks(layers))
         masks.check_counts(method.nnz_at(-1))
+    lap("masks")
     torch.manual_seed(derive(run.seed, "train"))
     training = Training(
         run, data, model, optimizer, masks, method, macs, Progress(run.start_step), device

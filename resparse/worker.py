@@ -20,7 +20,16 @@ from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
 from resparse.trainer import train
 from resparse.training import parent_of
 
-_RULES = ("masks", "rules", "families", "schedules", "distributions", "exploration", "flops")
+_RULES = (
+    "selection",
+    "masks",
+    "rules",
+    "families",
+    "schedules",
+    "distributions",
+    "exploration",
+    "flops",
+)
 _PARTS = ("registry", "method", "seeds")
 _LOOP = ("trainer", "training", "outcome", "precision")
 

@@ -82,7 +82,8 @@ def test_a_method_imports_the_contract_and_torch_only(path):
 @pytest.mark.parametrize(
     ("module", "may"),
     {
-        "masks": set(),
+        "masks": {"resparse.selection"},
+        "selection": set(),
         "schedules": set(),
         "distributions": set(),
         "seeds": set(),
@@ -104,7 +105,9 @@ def test_a_module_imports_no_more_than_it_may(module, may):
     assert own(MODULES[f"resparse.{module}"]) <= may
 
 
-@pytest.mark.parametrize("module", ["masks", "schedules", "distributions", "method", "seeds"])
+@pytest.mark.parametrize(
+    "module", ["masks", "selection", "schedules", "distributions", "method", "seeds"]
+)
 def test_the_core_needs_torch_alone(module):
     assert foreign(MODULES[f"resparse.{module}"]) <= {"torch"}
 

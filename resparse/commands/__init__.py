@@ -5,13 +5,23 @@ Nothing heavy is imported before a command runs, so that --help answers at once.
 
 from types import ModuleType
 
-from resparse.commands import compare, doctor, explain, flops, freeze, listing, reproduce
+from resparse.commands import (
+    bench,
+    compare,
+    doctor,
+    explain,
+    flops,
+    freeze,
+    listing,
+    reproduce,
+)
 
 COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
     "compare": compare,
     "flops": flops,
     "freeze": freeze,
+    "bench": bench,
     "list": listing,
     "explain": explain,
     "doctor": doctor,
