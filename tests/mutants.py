@@ -4,7 +4,7 @@
 every fault is a fork of it, which imports its own copy and runs the listed tests until one fails.
 """
 
-import contextlib
+import gc
 import importlib
 import json
 import multiprocessing
@@ -34,6 +34,7 @@ LIBRARIES = (
     *("torch", "torchvision", "fvcore.nn", "safetensors.torch", "numpy", "pandas", "pydantic"),
     *("rich", "scipy.stats", "sklearn.datasets", "statsmodels.stats.multitest", "pytest"),
 )
+QUICK = ("--assert=plain", "-p", "no:unraisableexception")  # one fault takes a second, not two
 AT_ONCE = 2
 
 
@@ -130,7 +131,7 @@ def run_tests(folder: Path, tests: list[str], without: str) -> None:
     sys.path[:] = [str(folder), *(p for p in sys.path if Path(p or ".").resolve() not in ours)]
     os.environ["PYTHONPATH"] = str(folder)
     pytest, first = importlib.import_module("pytest"), FirstFailure()
-    code = int(pytest.main(["-x", "-k", f"not ({without})", *tests], plugins=[first]))
+    code = int(pytest.main([*QUICK, "-x", "-k", f"not ({without})", *tests], plugins=[first]))
     loaded = Path(sys.modules["resparse"].__file__ or "").parent
     if loaded != folder / "resparse":
         raise RuntimeError(f"the tests ran {loaded}, not the copy")
@@ -153,11 +154,12 @@ def start(job: Job, base: Path, folder: Path, without: str) -> BaseProcess:
     return process
 
 
-def end(job: Job, process: BaseProcess, folder: Path, since: float) -> Ended:
-    """Read what a process left; one that is still there is killed with all it started."""
-    seconds, late = time.monotonic() - since, process.exitcode is None
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid or 0, signal.SIGKILL)
+def end(job: Job, process: BaseProcess, folder: Path, since: float, late: bool) -> Ended:
+    """Read what a process left; a late one is killed with all it started."""
+    seconds = time.monotonic() - since
+    if late:
+        assert process.pid is not None  # its own process group: run_tests
+        os.killpg(process.pid, signal.SIGKILL)
     process.join()
     log = folder.with_suffix(".log").read_text(errors="replace")
     if late:
@@ -180,10 +182,9 @@ def run(work: Iterable[Job], base: Path, table: Table) -> Iterator[Ended]:
             running[process.sentinel] = (job, process, folder, time.monotonic())
         oldest = min(since for *_, since in running.values())
         ready = wait(list(running), timeout=max(0.0, oldest + table.limit_s - time.monotonic()))
-        if not ready:
-            ready = [s for s, (*_, since) in running.items() if since == oldest]
-        for sentinel in ready:
-            yield end(*running.pop(sentinel))
+        late = [] if ready else [s for s, (*_, since) in running.items() if since == oldest]
+        for sentinel in (*ready, *late):
+            yield end(*running.pop(sentinel), late=sentinel in late)
 
 
 def verdict(ended: Ended) -> str:
@@ -202,9 +203,10 @@ def main(ids: list[str]) -> int:
     for job in work:
         assert job.fault is not None
         job.fault.changed(ROOT)  # all are there before the first is tried
-    os.environ.update(PORTABLE)
+    os.environ.update(PORTABLE, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.freeze()  # the forks' collector passes over all of this
     missed = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         base = Path(scratch) / "base"
