@@ -152,9 +152,13 @@ def _result(result: Result | None) -> list[str]:
     return [f"{result.difference:+z.2f} [{low:+z.2f}, {high:+z.2f}]", p, str(result.standing)]
 
 
+SUMMARY = (
+    *("workload", "sparsity", "method", "top-1", "R_s", "trained", "train FLOPs", "of parent"),
+    *("test FLOPs", "weights", "ms a step", "unstable"),
+)
+
+
 def _summary_grid(result: Comparison, facts: Facts) -> Grid:
-    head = ("workload", "sparsity", "method", "top-1", "R_s", "trained", "train FLOPs", "of parent")
-    head = (*head, "test FLOPs", "weights", "ms a step", "unstable")
     rows = []
     for s in result.summaries:
         if s.length != 1:
@@ -176,7 +180,7 @@ def _summary_grid(result: Comparison, facts: Facts) -> Grid:
                 f"{s.unstable} of {s.seeds}" if s.unstable else "–",
             ]
         )
-    return Grid(head, rows, 3)
+    return Grid(SUMMARY, rows, 3)
 
 
 def _protocol(result: Comparison, facts: Facts) -> Grid:

@@ -206,7 +206,7 @@ def add(name: str, file: Path, sha256: str) -> Workload:
         raise UsageError(f"workload file {name}.py: PRECISION = {precision!r}; valid: {valid}")
     models.add(name, module.build_model)
     data.add(name, module)
-    _shapes.cache_clear()  # of an earlier version of the file
+    shapes_of.cache_clear()  # of an earlier version of the file
     made = Workload(
         model=name,
         dataset=name,

@@ -211,9 +211,7 @@ def main(ids: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         base = Path(scratch) / "base"
         for part in PARTS:
-            shutil.copytree(
-                ROOT / part, base / part, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            shutil.copytree(ROOT / part, base / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", base)
         whole = [Job(f"unmutated-{i}", None, table.tests[i::AT_ONCE]) for i in range(AT_ONCE)]
         for ended in run(whole, base, table):
