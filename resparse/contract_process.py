@@ -1,23 +1,25 @@
 """The contract suite on one method, in a process of its own that may hang or die without harm."""
 
-import multiprocessing
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from resparse import forks
 from resparse.errors import ContractBroken, ResparseError, UsageError
 
 LIMIT_S = 120.0  # the whole suite takes seconds on a toy network
 
 
-def check_apart(reference: str, runs: Path, *, limit_s: float = LIMIT_S) -> list[str]:
+def check_apart(
+    reference: str, runs: Path, *, portable: bool = True, limit_s: float = LIMIT_S
+) -> list[str]:
     """Names of the checks that the method passed.
 
-    Raises ContractBroken for the first it does not, and where it has not returned after
+    ``portable``: whether this command trains in portable numerics (see forks). Raises
+    ContractBroken for the first it does not, and where it has not returned after
     ``limit_s`` seconds, with the check and the step it was at.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["resparse.worker"])
+    context = forks.context(portable=portable)
     news: Connection[Any, Any]
     news, end = context.Pipe(duplex=False)
     process = context.Process(target=_check, args=(end, reference, str(runs)))

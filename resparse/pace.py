@@ -1,7 +1,5 @@
 """Milliseconds a training step takes, methods measured in turn in one process on this machine."""
 
-import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -9,7 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from resparse.precision import PORTABLE_ENV
+from resparse import forks
 from resparse.record import Run
 
 ROUNDS = 3
@@ -23,10 +21,7 @@ def paces(
 
     Ratios between them hold: one process, one thread setting, one after another, in turn.
     """
-    if any(run.precision == "portable" for run in runs.values()):
-        os.environ.update(PORTABLE_ENV)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["resparse.worker", "sklearn.datasets"])
+    context = forks.context(portable=any(run.precision == "portable" for run in runs.values()))
     configs = {name: run.config for name, run in runs.items()}
     result: Connection[Any, Any]
     result, end = context.Pipe(duplex=False)

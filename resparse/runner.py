@@ -1,7 +1,5 @@
 """Many runs on one machine: a process each, forked from one that has torch loaded."""
 
-import multiprocessing
-import os
 import platform
 import subprocess
 import sys
@@ -10,10 +8,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from resparse import forks
 from resparse.artifact import ROOT
 from resparse.errors import RunFailed
 from resparse.files import file_sha256
-from resparse.precision import PORTABLE_ENV
 from resparse.record import Run, RunStore
 from resparse.worker import code_of
 
@@ -88,16 +86,14 @@ def run_all(
     device: str,
     workers: int,
     notify: Notify,
+    give_up: bool = False,
 ) -> dict[str, str]:
     """Train ``runs`` (parents included), at most ``workers`` at once: run key -> why it failed.
 
-    Each run starts when its parent is committed. Ctrl-C ends the processes and is passed on; what
-    is committed or checkpointed stays.
+    With ``give_up`` nothing new starts after a failure. Each run starts when its parent is
+    committed. Ctrl-C ends the processes and is passed on; what is committed or checkpointed stays.
     """
-    if any(run.precision == "portable" for run in runs):
-        os.environ.update(PORTABLE_ENV)  # read by the fork server's torch
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["resparse.worker", "sklearn.datasets"])
+    context = forks.context(portable=any(run.precision == "portable" for run in runs))
     facts, waiting = provenance(), list(runs)
     codes = {run.key: code_of(run) for run in runs}  # before any process loads it
     active: dict[Any, tuple[Any, Run, Connection[str, str]]] = {}
@@ -108,6 +104,8 @@ def run_all(
                 waiting.remove(run)
                 failed[run.key] = f"its parent {run.parent.key if run.parent else ''} failed"
                 notify(run, "failed")
+            if failed and give_up:
+                waiting.clear()
             ready = [r for r in waiting if not r.parent or store.folder(r.parent).committed]
             for run in ready[: workers - len(active)]:
                 waiting.remove(run)
