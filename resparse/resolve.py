@@ -1,5 +1,6 @@
 """What a user names, a method or a workload, to what the suite knows: by name, file, or package."""
 
+import os
 from pathlib import Path
 
 from resparse import outside, registry, workloads
@@ -56,3 +57,13 @@ def resolve_workload(reference: str, store_root: Path | None) -> str:
     workloads.add(name, file, digest)
     network.cache_clear()  # an edited file may bring another model under the same name
     return name
+
+
+def data_folder(given: str | Path | None) -> Path | None:
+    """The datasets' folder, ``given`` or RESPARSE_DATA; raises UsageError where it is none."""
+    root = given or os.environ.get("RESPARSE_DATA")
+    if root and not Path(root).expanduser().is_dir():
+        raise UsageError(
+            f"data root {str(root)!r} is not a folder; valid: the folder with the datasets"
+        )
+    return Path(root).expanduser().resolve() if root else None

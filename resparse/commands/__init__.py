@@ -5,10 +5,11 @@ Nothing heavy is imported before a command runs, so that --help answers at once.
 
 from types import ModuleType
 
-from resparse.commands import doctor, explain, flops, freeze, listing, reproduce
+from resparse.commands import doctor, explain, flops, freeze, listing, reproduce, run
 
 COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
+    "run": run,
     "flops": flops,
     "freeze": freeze,
     "list": listing,
