@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resparse import data, plan, registry
+from resparse import plan, registry
 from resparse.artifact import ROOT, check_seeds
 from resparse.configure import make_run
 from resparse.distributions import layer_counts
@@ -13,7 +13,7 @@ from resparse.errors import Missing, RunFailed, UsageError
 from resparse.files import require_writable
 from resparse.frame import records
 from resparse.record import Record, Run, RunStore
-from resparse.resolve import data_folder, resolve_method, resolve_workload
+from resparse.resolve import data_folder, images, resolve_method, resolve_workload
 from resparse.runner import Notify, pending, run_all
 from resparse.workloads import Workload, workload
 
@@ -95,7 +95,7 @@ def configured(
     except ValueError as error:
         raise UsageError(str(error)) from error
     steps = problem.recipe.changed(recipe).resolve(problem.train_size, length)
-    digest = data.load(problem.dataset, data_root).sha256
+    digest = images(problem, data_root).sha256
     runs = []
     for seed in check_seeds(seeds, "seeds"):
         common: dict[str, Any] = {"recipe": steps, "seed": seed, "dataset_sha256": digest}
