@@ -4,7 +4,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from resparse import forks
+from resparse import forking
 from resparse.errors import ContractBroken, ResparseError, UsageError
 
 LIMIT_S = 120.0  # the whole suite takes seconds on a toy network
@@ -15,15 +15,15 @@ def check_apart(
 ) -> list[str]:
     """Names of the checks that the method passed.
 
-    ``portable``: whether this command trains in portable numerics (see forks). Raises
+    ``portable``: whether this command trains in portable numerics (see forking). Raises
     ContractBroken for the first it does not, and where it has not returned after
     ``limit_s`` seconds, with the check and the step it was at.
     """
-    context = forks.context(portable=portable)
+    context = forking.context("portable" if portable else "fp32")
     news: Connection[Any, Any]
     news, end = context.Pipe(duplex=False)
     process = context.Process(target=_check, args=(end, reference, str(runs)))
-    process.start()
+    forking.start(process)
     end.close()
     at = "while its file was read"
     try:

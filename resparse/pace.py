@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from resparse import forks
+from resparse import forking
 from resparse.record import Run
 
 ROUNDS = 3
@@ -21,12 +21,12 @@ def paces(
 
     Ratios between them hold: one process, one thread setting, one after another, in turn.
     """
-    context = forks.context(portable=any(run.precision == "portable" for run in runs.values()))
+    context = forking.context(next(iter(runs.values())).precision)
     configs = {name: run.config for name, run in runs.items()}
     result: Connection[Any, Any]
     result, end = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(end, configs, root, data_root, device))
-    process.start()
+    forking.start(process)
     end.close()
     try:
         found: dict[str, float] = result.recv()

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from resparse import forks
+from resparse import forking
 from resparse.artifact import ROOT
 from resparse.errors import RunFailed
 from resparse.files import file_sha256
@@ -86,16 +87,39 @@ def run_all(
     device: str,
     workers: int,
     notify: Notify,
+    command: str = "",
     give_up: bool = False,
 ) -> dict[str, str]:
     """Train ``runs`` (parents included), at most ``workers`` at once: run key -> why it failed.
 
-    With ``give_up`` nothing new starts after a failure. Each run starts when its parent is
-    committed. Ctrl-C ends the processes and is passed on; what is committed or checkpointed stays.
+    Each run starts when its parent is committed. Ctrl-C ends the processes and is passed on; what
+    is committed or checkpointed stays. One precision after the other: a run's numerics do not
+    depend on what is trained beside it. ``command`` goes to the records (default: the command
+    line's). With ``give_up`` nothing new starts after a failure.
     """
-    context = forks.context(portable=any(run.precision == "portable" for run in runs))
-    facts, waiting = provenance(), list(runs)
+    failed: dict[str, str] = {}
     codes = {run.key: code_of(run) for run in runs}  # before any process loads it
+    facts = provenance() | ({"command": command} if command else {})
+    for precision in dict.fromkeys(run.precision for run in runs):
+        chosen = [run for run in runs if run.precision == precision]
+        where = (str(store.root), str(data_root or ""), device, facts)
+        if not (failed and give_up):
+            server = forking.context(precision)
+            failed |= _run_all(chosen, store, where, codes, server, workers, notify, give_up)
+    return failed
+
+
+def _run_all(
+    runs: Sequence[Run],
+    store: RunStore,
+    where: tuple[Any, ...],
+    codes: dict[str, str],
+    context: ForkServerContext,
+    workers: int,
+    notify: Notify,
+    give_up: bool,
+) -> dict[str, str]:
+    waiting = list(runs)
     active: dict[Any, tuple[Any, Run, Connection[str, str]]] = {}
     failed: dict[str, str] = {}
     try:
@@ -109,11 +133,10 @@ def run_all(
             ready = [r for r in waiting if not r.parent or store.folder(r.parent).committed]
             for run in ready[: workers - len(active)]:
                 waiting.remove(run)
-                where = (str(store.root), str(data_root or ""), device)
-                arguments = (run.config, *where, facts, codes[run.key])
+                arguments = (run.config, *where, codes[run.key])
                 reasons, end = context.Pipe(duplex=False)
                 process = context.Process(target=_main, args=(end, *arguments))
-                process.start()
+                forking.start(process)
                 end.close()
                 active[process.sentinel] = (process, run, reasons)
                 notify(run, "running")

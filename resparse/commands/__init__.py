@@ -14,10 +14,12 @@ from resparse.commands import (
     freeze,
     listing,
     reproduce,
+    run,
 )
 
 COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
+    "run": run,
     "compare": compare,
     "flops": flops,
     "freeze": freeze,
