@@ -13,12 +13,14 @@ from resparse.commands import (
     flops,
     freeze,
     listing,
+    regression,
     reproduce,
 )
 
 COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
     "compare": compare,
+    "regression": regression,
     "flops": flops,
     "freeze": freeze,
     "bench": bench,
