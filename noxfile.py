@@ -85,19 +85,24 @@ def resparse(session: nox.Session, *args: str) -> None:
         raise
 
 
-def benchmark(file: Path) -> None:
-    """Make the session of one benchmark file."""
-    tag, prefix = PAPERS[file.parent.name]
+def command(name: str, summary: str, *args: str, tags: tuple[str, ...] = ()) -> None:
+    """Make the session of a resparse command (default: its name); what follows -- goes to it."""
 
-    @nox.session(name=f"{prefix}{file.stem}", tags=[tag])
-    def reproduce(session: nox.Session) -> None:
-        """Reproduce one table or figure; what follows -- goes to resparse."""
-        resparse(session, "reproduce", f"{file.parent.name}/{file.stem}", *session.posargs)
+    def run(session: nox.Session) -> None:
+        resparse(session, *(args or (name,)), *session.posargs)
+
+    run.__doc__ = summary
+    nox.session(run, name=name, tags=tags)
 
 
-for toml in sorted(ROOT.glob("benchmarks/*/*.toml")):
-    if toml.parent.name in PAPERS:  # benchmarks/compare is the panel of the session compare
-        benchmark(toml)
+for paper, (tag, prefix) in PAPERS.items():
+    for toml in sorted(ROOT.glob(f"benchmarks/{paper}/*.toml")):
+        table = f"{paper}/{toml.stem}"
+        command(f"{prefix}{toml.stem}", f"Reproduce {table}.", "reproduce", table, tags=(tag,))
+command("freeze", "Rerun from an empty store and rewrite baselines/frozen/.")
+command("compare", "Hold a method against the panel: -- path/to/my_method.py.")
+command("regression", "Retrain the panel's baselines and hold them against baselines/frozen/.")
+command("bench", "Time the work on masks: -- masks.")
 
 
 @nox.session
@@ -129,31 +134,11 @@ def lock(session: nox.Session) -> None:
     """Re-resolve the locks; pins stay unless ``-- --upgrade``. FFCV needs its Debian packages."""
     uv = find_uv(session)
     for name in ("build", "default", "v100", "ffcv"):  # build first: reading ffcv's metadata builds
-        sources = f"--extra dev -c requirements/{name}.in pyproject.toml"
-        if name == "build":
-            sources = "requirements/build.in"
-        elif name == "ffcv":
-            sources = f"--extra ffcv -b {BUILD} {sources}"
-        command = f"{COMPILE} --no-header -q {sources} -o requirements/{name}.lock"
-        session.run(uv, *command.split(), *session.posargs)
-
-
-@nox.session
-def freeze(session: nox.Session) -> None:
-    """Rerun from an empty store and rewrite baselines/frozen/."""
-    resparse(session, "freeze", *session.posargs)
-
-
-@nox.session
-def compare(session: nox.Session) -> None:
-    """Hold a method against the panel: -- path/to/my_method.py."""
-    resparse(session, "compare", *session.posargs)
-
-
-@nox.session
-def bench(session: nox.Session) -> None:
-    """Time the work on masks: ``nox -s bench -- masks``."""
-    resparse(session, "bench", *session.posargs)
+        ffcv = f"--extra ffcv -b {BUILD} " if name == "ffcv" else ""
+        project = f"{ffcv}--extra dev -c requirements/{name}.in pyproject.toml"
+        sources = "requirements/build.in" if name == "build" else project
+        line = f"{COMPILE} --no-header -q {sources} -o requirements/{name}.lock"
+        session.run(uv, *line.split(), *session.posargs)
 
 
 @nox.session

@@ -40,21 +40,7 @@ def _of_table(name: str) -> list[tuple[dict[str, Any], Run]]:
 
 def _of_panel() -> list[tuple[dict[str, Any], Run]]:
     """Every baseline's runs of the panel at smoke."""
-    found = panel.load()
-    level = found.level("smoke")
-    problems = panel.problems(level.workloads, "smoke")
-    made = [
-        entry
-        for baseline in found.baseline
-        for entry in panel.entries(
-            baseline,
-            level,
-            problems,
-            panel.images(problems, None),
-            sparsities=found.panel.sparsities,
-            seeds=level.seeds,
-        )
-    ]
+    made = panel.baseline_entries(panel.load(), "smoke")
     named = ("workload", "sparsity", "length")
     return [({"row": e.label} | {n: getattr(e, n) for n in named}, e.run) for e in made]
 

@@ -8,6 +8,7 @@ from statsmodels.stats.multitest import multipletests
 
 from resparse.artifact import ROOT, Artifact, Row
 from resparse.cell import Cell
+from resparse.errors import RunFailed
 from resparse.record import Record
 from resparse.verdict import ALPHA, DropTest, Verdict, drop_test
 
@@ -16,10 +17,18 @@ Drop = tuple[Cell, DropTest, int]  # a cell, the test of its drop, the seeds it 
 
 def frozen_records(artifact: Artifact, level: str) -> list[dict[str, Any]]:
     """Our frozen outcomes of this artifact and level; empty before the first freeze."""
-    path = ROOT / "baselines" / "frozen" / artifact.paper / f"{artifact.name}-{level}.jsonl"
+    return frozen_lines(artifact.id, level)
+
+
+def frozen_lines(name: str, level: str) -> list[dict[str, Any]]:
+    """The frozen outcomes of itop/table2 or compare/panel, a run each; empty where none are."""
+    path = ROOT / "baselines" / "frozen" / f"{name}-{level}.jsonl"
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except ValueError as error:
+        raise RunFailed(f"{path} is damaged ({error}): restore it with git") from error
 
 
 def of_row(frozen: Sequence[dict[str, Any]], row: Row, sparsity: float) -> list[dict[str, Any]]:
@@ -61,14 +70,23 @@ def judge_drops(drops: Sequence[Drop], margin: float) -> None:
     """DEVIATES low where the drop is beyond chance (Holm over the table); notes the power."""
     if not drops:
         return
-    adjusted = multipletests([test.p_one_sided for _, test, _ in drops], method="holm")[1]
-    for (cell, test, seeds), p in zip(drops, adjusted, strict=True):
+    for (cell, test, seeds), p in zip(drops, holm([test for _, test, _ in drops]), strict=True):
         if p < ALPHA:
             cell.frozen_verdict = Verdict.DEVIATES_LOW
         elif abs(test.difference) <= margin:
             cell.frozen_verdict = Verdict.WITHIN_TOLERANCE
-        cell.frozen_note = (
-            f"not identical to the frozen runs, difference {test.difference:+z.2f} to {seeds} "
-            f"other seeds, one-sided p {p:.3f} (Holm), a drop of {test.smallest_visible_drop:.2f} "
-            "could have been seen"
-        )
+        cell.frozen_note = words(test, seeds, p)
+
+
+def holm(tests: Sequence[DropTest]) -> list[float]:
+    """p of each drop, adjusted for all of them."""
+    return list(multipletests([test.p_one_sided for test in tests], method="holm")[1].tolist())
+
+
+def words(test: DropTest, seeds: int, p: float) -> str:
+    """What a drop test found, and could have found, against ``seeds`` frozen seeds not ours."""
+    return (
+        f"not identical to the frozen runs, difference {test.difference:+z.2f} to {seeds} "
+        f"other seeds, one-sided p {p:.3{'g' if p < ALPHA else 'f'}} (Holm), a drop of "
+        f"{test.smallest_visible_drop:.2f} could have been seen"
+    )

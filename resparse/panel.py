@@ -139,6 +139,19 @@ def entries(
     return made
 
 
+def baseline_entries(found: Panel, level: str, root: Path | None = None) -> list[Entry]:
+    """The runs of every baseline at a level, all lengths and seeds; its data must be here."""
+    asked = found.level(level)
+    known = problems(asked.workloads, level)
+    hashes = images(known, root)
+    shared: dict[str, Any] = {"sparsities": found.panel.sparsities, "seeds": asked.seeds}
+    return [
+        entry
+        for baseline in found.baseline
+        for entry in entries(baseline, asked, known, hashes, **shared)
+    ]
+
+
 def _run(
     entrant: Entrant,
     level: PanelLevel,

@@ -228,20 +228,21 @@ class DropTest(NamedTuple):
 
     difference: float
     p_one_sided: float
-    smallest_visible_drop: float  # positive: true drop found with 80 % power at .05
+    smallest_visible_drop: float  # positive: true drop found with 80 % power at alpha
 
 
-def drop_test(ours: Sequence[float], frozen: Sequence[float], pool: Pool | None = None) -> DropTest:
+def drop_test(
+    ours: Sequence[float], frozen: Sequence[float], pool: Pool | None = None, alpha: float = ALPHA
+) -> DropTest:
     """Student's t test that ``ours`` is lower; the two must come from disjoint seeds.
 
-    ``pool`` is the table's variance (default: of the two groups). The visible drop is exact for
-    normal values: the noncentral t distribution solved for its shift.
+    ``pool`` is the table's variance (default: of the two groups). The drop visible at ``alpha`` is
+    exact for normal values: the noncentral t distribution solved for its shift.
     """
-    _finite(ours), _finite(frozen)
+    gap = round(float(np.mean(_finite(ours)) - np.mean(_finite(frozen))), _DIGITS)
     variance, df = pool or pooled_variance([ours, frozen])
     se = math.sqrt(max(variance, _LEAST_VARIANCE) * (1 / len(ours) + 1 / len(frozen)))
-    gap = round(float(np.mean(ours) - np.mean(frozen)), _DIGITS)
-    critical = stats.t.ppf(1 - ALPHA, df)
+    critical = stats.t.ppf(1 - alpha, df)
     shift = optimize.brentq(lambda x: stats.nct.sf(critical, df, x) - POWER, 0, 2 * critical + 4)
     return DropTest(gap, float(stats.t.cdf(gap / se, df)), float(shift * se))
 

@@ -24,7 +24,8 @@ from resparse.distributions import layer_counts
 from resparse.method import Parent
 from resparse.models import build_model, maskable
 from resparse.record import Recipe, Run, RunFolder
-from resparse.trainer import train
+from resparse.trainer import train, train_steps
+from resparse.training import start
 
 STEPS, PER_EPOCH, REWIND = 30, 14, 6  # 897 digits in batches of 64: 14 steps an epoch
 
@@ -114,6 +115,16 @@ def part(tensors, prefix):
 def new_folder(path: Path) -> RunFolder:
     path.mkdir(parents=True, exist_ok=True)
     return RunFolder(path)
+
+
+def step_losses(run, steps, parent=None):
+    """The loss of each of the first ``steps`` steps."""
+    t = start(run, digits.load(), counts_of(run), parent, torch.device("cpu"))
+    losses = []
+    for _ in train_steps(t, run.start_step + steps):
+        losses.append(t.progress.loss_sum)
+        t.progress.loss_sum = 0.0
+    return losses
 
 
 class Watched:

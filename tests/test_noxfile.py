@@ -88,13 +88,25 @@ case "$*" in *"-e ."*) [ -z "$BROKEN" ] || exit 1;; esac
 
 def test_every_benchmark_has_its_session_and_nothing_heavy_is_imported() -> None:
     found = load(ROOT)
-    files = sorted(ROOT.glob("benchmarks/*/*.toml"))
+    files = [f for paper in PREFIXES for f in ROOT.glob(f"benchmarks/{paper}/*.toml")]
     tables = {f"{PREFIXES[f.parent.name]}{f.stem}": [TAGS[f.parent.name]] for f in files}
-    always = ("tests", "lint", "lock", "freeze", "bench", "v100")
+    always = ("tests", "lint", "lock", "v100", "freeze", "compare", "bench", "regression")
     assert found["sessions"] == {**tables, **{name: [] for name in always}}
     assert "table2" in tables
     assert found["default"] == ["lint", "tests"]
     assert found["heavy"] == []
+
+
+def test_a_command_session_passes_what_follows_to_the_command_of_its_name(
+    checkout: Path, fake_uv: Path
+) -> None:
+    arguments = ("-s", "regression", "freeze", "--", "--golden")
+    done = run_nox(checkout, *arguments, UV=str(fake_uv))
+    assert "args -m resparse regression --golden" in done.stdout
+    assert "args -m resparse freeze --golden" in done.stdout
+    listed = run_nox(checkout, "--list", UV=str(fake_uv)).stdout
+    assert "* regression" not in listed  # a bare nox does not run it
+    assert "- regression -> Retrain the panel" in listed
 
 
 def test_names_and_tags_of_the_three_papers(checkout: Path) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import golden
 import pytest
 import torch
 from conftest import (
@@ -21,6 +20,7 @@ from conftest import (
     make_run,
     parent_of,
     part,
+    step_losses,
     train_to,
 )
 from safetensors.torch import load_file
@@ -196,7 +196,7 @@ def test_methods_share_data_order_and_initialisation(tmp_path):
     scored = seen_batches("snip", tmp_path)
     assert scored[1:] == batches
     assert scored[0] not in batches
-    static, moving = (golden.step_losses(make_run(m), 8) for m in ("static", "set"))
+    static, moving = (step_losses(make_run(m), 8) for m in ("static", "set"))
     assert static[:4] == moving[:4]  # the same masks until the update after step 3
     assert static[4] != moving[4]
     assert all(torch.equal(w, start_weights("set")[n]) for n, w in start_weights("static").items())
@@ -208,25 +208,8 @@ def start_weights(method):
     return {name: weight.detach().clone() for name, weight in t.masks.weights.items()}
 
 
-@pytest.mark.parametrize("method", golden.METHODS)
-def test_golden_losses(method, tmp_path):
-    stored, version = golden.stored(), str(torch.__version__)
-    if version not in stored:
-        pytest.skip(f"no golden losses for torch {version}: python tests/golden.py --write")
-    assert method in stored[version], "python tests/golden.py --write"
-    assert len(stored[version][method]) == golden.STEPS
-    assert golden.losses_of(method, tmp_path) == stored[version][method]
-
-
-@pytest.mark.parametrize("method", MOVING)
-def test_golden_losses_come_after_two_mask_updates(method):
-    run = make_run(method)
-    built = registry.probe(method, run.fields, run.recipe.steps)
-    assert sum(built.updates_at(step) for step in range(golden.STEPS - 1)) >= 2
-
-
 def test_losses_of_an_epoch_are_averaged(tmp_path):
-    losses = golden.step_losses(make_run("static"), STEPS)
+    losses = step_losses(make_run("static"), STEPS)
     curve = train_to(tmp_path, make_run("static"))[3]["train_loss"]
     ends = [(0, PER_EPOCH), (PER_EPOCH, 2 * PER_EPOCH), (2 * PER_EPOCH, STEPS)]
     assert curve == [pytest.approx(sum(losses[a:b]) / (b - a)) for a, b in ends]

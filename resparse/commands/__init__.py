@@ -13,6 +13,7 @@ from resparse.commands import (
     flops,
     freeze,
     listing,
+    regression,
     reproduce,
     run,
 )
@@ -21,6 +22,7 @@ COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
     "run": run,
     "compare": compare,
+    "regression": regression,
     "flops": flops,
     "freeze": freeze,
     "bench": bench,
