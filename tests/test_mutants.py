@@ -9,7 +9,7 @@ import pytest
 TABLE = mutants.read()
 FAULTS = {fault.id: fault for fault in TABLE.faults}
 COVERED = ("masks", "rules", "families", "distributions", "schedules", "flops", "exploration")
-COVERED += ("method", "trainer", "training", "outcome")
+COVERED += ("selection", "method", "trainer", "training", "outcome")
 # what these methods do stands in resparse/families.py, or in what they inherit
 DECLARED = ("dense", "static", "snip", "lth", "set_itop", "snip_set_itop", "lth_set_itop")
 
