@@ -90,7 +90,7 @@ def test_every_benchmark_has_its_session_and_nothing_heavy_is_imported() -> None
     found = load(ROOT)
     files = sorted(ROOT.glob("benchmarks/*/*.toml"))
     tables = {f"{PREFIXES[f.parent.name]}{f.stem}": [TAGS[f.parent.name]] for f in files}
-    always = ("tests", "lint", "lock", "freeze", "bench", "v100")
+    always = ("tests", "lint", "lock", "freeze", "bench", "mutants", "v100")
     assert found["sessions"] == {**tables, **{name: [] for name in always}}
     assert "table2" in tables
     assert found["default"] == ["lint", "tests"]
