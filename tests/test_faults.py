@@ -22,6 +22,24 @@ def test_a_count_off_by_one_is_refused(tmp_path, monkeypatch):
         train_to(tmp_path, make_run("set"))
 
 
+def test_a_first_mask_of_one_weight_too_many_is_refused_before_the_first_step(
+    tmp_path, monkeypatch
+):
+    cls = registry.load("static")
+    first = cls.init_masks
+
+    def one_more(self, layers):
+        masks = first(self, layers)
+        layer = masks["stages.2.conv2"].view(-1)
+        layer[(~layer).nonzero()[0]] = True
+        return masks
+
+    monkeypatch.setattr(cls, "init_masks", one_more)
+    n = counts_of(make_run("static"))["stages.2.conv2"]
+    with pytest.raises(RunFailed, match=rf"step -1: layer stages\.2\.conv2: {n + 1} .* {n} ann"):
+        train_to(tmp_path, make_run("static"))
+
+
 @pytest.mark.parametrize("part", ["mask", "ever", "weight"])
 def test_a_method_that_writes_in_place_is_refused(part, tmp_path, monkeypatch):
     cls = registry.load("set")

@@ -155,6 +155,7 @@ def test_masks_do_not_alias_what_was_handed_in():
     weight = nn.Parameter(torch.ones(6))
     masks = Masks({"fc": weight}, {"fc": mask})
     mask.fill_(True)
+    assert torch.equal(masks.mask["fc"], bits("110010"))
     assert masks.nnz() == {"fc": 3}
 
 

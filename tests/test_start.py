@@ -1,6 +1,7 @@
 """How runs start: the seed's own weights, SNIP's scores, a ticket's parent, narrow networks."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -80,13 +81,16 @@ def test_scoring_leaves_the_network_and_torchs_generator_as_they_were(reinit):
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_scores_are_of_the_trained_weights_and_their_dense_gradients_in_train_mode():
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_scores_are_of_the_trained_weights_and_their_dense_gradients_in_train_mode(smoothing):
     (run, method), model = method_of(), fresh()
+    recipe = dataclasses.replace(run.recipe, label_smoothing=smoothing)
+    run = dataclasses.replace(run, recipe=recipe)
     layers = scored(run, digits.load(), model, method, CPU)
     batches = digits.load().train_batches(derive(run.seed, "score"), 64, 0, 1)
     images, labels = next(iter(batches))
     twin = fresh().train()
-    F.cross_entropy(twin(images), labels).backward()
+    F.cross_entropy(twin(images), labels, label_smoothing=smoothing).backward()
     for name, weight in maskable(twin).items():
         assert torch.equal(layers[name].weight, maskable(model)[name])
         assert layers[name].grad is not None
@@ -139,6 +143,8 @@ def test_a_ticket_reads_its_dense_parents_final_weights_from_the_store(tmp_path,
     folder = new_folder(store.folder(run.parent).path)
     final = {f"model/{n}.weight": w.detach() * 3 - 1 for n, w in maskable(fresh()).items()}
     masks = {f"mask/{n}": torch.ones_like(w, dtype=bool) for n, w in maskable(fresh()).items()}
+    final["model/fc.weight"][0, 0] = 0.0  # active all the same: it may just have grown
+    masks["mask/conv1"][0] = False
     save_file(final | masks, folder.path / "final.safetensors")
     flops = {"train_flops": {"init": 1.0, "train": 40.0, "parent": 2.0}}
     record = type("Record", (), {"outcome": flops})()
@@ -150,6 +156,7 @@ def test_a_ticket_reads_its_dense_parents_final_weights_from_the_store(tmp_path,
     assert parent.train_flops == 43.0
     assert parent.weights.keys() == parent.masks.keys() == maskable(fresh()).keys()
     assert all(torch.equal(w, final[f"model/{n}.weight"]) for n, w in parent.weights.items())
+    assert all(torch.equal(m, masks[f"mask/{n}"]) for n, m in parent.masks.items())
     t = started("lth", parent=found)
     kept = torch.cat([parent.weights[n][m].abs() for n, m in t.masks.mask.items()])
     left = torch.cat([parent.weights[n][~m].abs() for n, m in t.masks.mask.items()])
