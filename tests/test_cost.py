@@ -29,7 +29,12 @@ def billed(method, tmp_path, **fields):
     for _ in range(STEPS):
         bill.append(BATCH * forward(t, macs))
         next(steps)
-    return outcome_of(t, new_folder(tmp_path)), bill, BATCH * 2 * sum(macs.values()), forward(t, macs)
+    return (
+        outcome_of(t, new_folder(tmp_path)),
+        bill,
+        BATCH * 2 * sum(macs.values()),
+        forward(t, macs),
+    )
 
 
 def test_pruning_pays_for_each_step_what_its_masks_cost(tmp_path):

@@ -154,13 +154,13 @@ def test_masks_weights_and_momentum_of_a_training_equal_the_reference(case, orde
         due = method.updates_at(step)
         before = done.masks.mask | {}
         done.step(step, data)
-        data = arrays(data)
+        seen = arrays(data)
         fraction = reference.decayed(step + 1, method.t_end * TOTAL, method.alpha)
         for name, layer in layers.items():
             if not (due and order == "replace"):
-                layer.step(data[name][1])
+                layer.step(seen[name][1])
             if due:
-                grows = np.abs(data[name][1]) if "rigl" in case else uniform_scores(step + 1)[name]
+                grows = np.abs(seen[name][1]) if "rigl" in case else uniform_scores(step + 1)[name]
                 layer.update(grows, fraction, reset_regrown=case.endswith("reset"))
             np.testing.assert_array_equal(done.masks.mask[name], layer.mask)
             momentum = done.optimizer.state[done.weights[name]]["momentum_buffer"]

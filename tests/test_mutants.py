@@ -47,7 +47,7 @@ def test_there_are_enough_faults_of_every_module_and_none_is_there_twice():
 
 def test_the_tests_that_are_run_exist_and_each_once():
     assert len(set(TABLE.tests)) == len(TABLE.tests)
-    assert set(sum(TABLE.first.values(), [])) <= set(TABLE.tests)
+    assert {test for tests in TABLE.first.values() for test in tests} <= set(TABLE.tests)
     assert set(TABLE.first) <= {fault.file for fault in TABLE.faults}
     for test in TABLE.tests:
         assert (mutants.ROOT / test).is_file(), test
