@@ -265,7 +265,7 @@ def to_terminal(result: Comparison, facts: Facts) -> None:
     """The answer, as a table."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=120)
+        console = Console(width=130)
     if facts.level == "smoke":
         console.print("[bold]Smoke, not evidence.[/bold]")
     table = Table(title=f"{result.label}: differences of test top-1, percentage points")
