@@ -120,7 +120,7 @@ def test_a_module_imports_no_more_than_it_may(module, may):
     assert own(MODULES[f"resparse.{module}"]) <= may
 
 
-CONTRACT = [name for name in MODULES if name.startswith("resparse.contract")]
+CONTRACT = [name for name in MODULES if f"{name}.".startswith("resparse.contract.")]
 
 
 def test_the_contract_is_checked_without_a_trainer():

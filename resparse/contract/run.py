@@ -181,7 +181,8 @@ class Run:
                 self.weights[name].copy_(weight * mask)
             self.past[name].mul_(MOMENTUM).add_(grad)
             state = self.optimizer.state[self.weights[name]]
-            state["momentum_buffer"] = self.past[name] * mask
+            state.setdefault("momentum_buffer", torch.zeros(SHAPES[name]))
+            state["momentum_buffer"].copy_(self.past[name] * mask)
 
     def resume(self, step: int) -> None:
         """Go on with a new instance that has only the saved state, as after a checkpoint."""
