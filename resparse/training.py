@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +179,21 @@ def guarded(method: str, step: int, layers: Layers) -> Iterator[None]:
             raise RunFailed(
                 f"method {method}, step {step}, layer {name}: it wrote into {part}; valid: leave "
                 "what it is given as it is and return a Change"
+            )
+
+
+def require_copies(
+    method: str, step: int, state: Mapping[str, Tensor], layers: Mapping[str, Layer]
+) -> None:
+    """Raise RunFailed where ``state`` holds a dense gradient itself: it is about to be masked."""
+    grads = {name: layer.grad for name, layer in layers.items() if layer.grad is not None}
+    owner = {grad.untyped_storage().data_ptr(): name for name, grad in grads.items()}
+    for key, value in state.items():
+        name = owner.get(value.untyped_storage().data_ptr())
+        if name is not None:
+            raise RunFailed(
+                f"method {method}, step {step}, layer {name}: state[{key!r}] is the gradient "
+                "itself, which is masked next; valid: a copy"
             )
 
 

@@ -64,3 +64,15 @@ def test_what_a_method_raises_names_it_the_step_and_the_line(tmp_path, monkeypat
 def test_exploration_follows_the_step_whatever_mask_it_starts_from(name):
     assert registry.own_fields(registry.load("set_itop"))["order"] == "after"
     assert registry.own_fields(registry.load(name))["order"] == "after"
+
+
+def test_a_method_that_keeps_a_gradient_that_is_masked_next_is_refused(tmp_path, monkeypatch):
+    def keeps(self, step, layers):
+        self.state["mine"] = layers["fc"].grad.view(-1)[1:]
+
+    monkeypatch.setattr(registry.load("snfs"), "observe", keeps)
+    message = (
+        r"method snfs, step 0, layer fc: state\['mine'\] is the gradient itself.*; valid: a copy"
+    )
+    with pytest.raises(RunFailed, match=message):
+        train_to(tmp_path, make_run("snfs"))
