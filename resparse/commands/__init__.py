@@ -12,6 +12,7 @@ from resparse.commands import (
     explain,
     flops,
     freeze,
+    gc,
     importing,
     listing,
     regression,
@@ -29,6 +30,7 @@ COMMANDS: dict[str, ModuleType] = {
     "bench": bench,
     "import": importing,
     "list": listing,
+    "gc": gc,
     "explain": explain,
     "doctor": doctor,
 }

@@ -38,8 +38,9 @@ def execute(given: argparse.Namespace) -> int:
         verb = "would be added" if given.dry_run else "added"
         other = f" ({len(done.stale)} of them STALE: made by other code)" if done.stale else ""
         print(
-            f"{source}: {len(done.added)} records {verb}{other}, {len(done.already)} are here already, "
-            f"{len(done.refused)} refused, {len(done.unfinished)} unfinished runs left out"
+            f"{source}: {len(done.added)} records {verb}{other}, "
+            f"{len(done.already)} are here already, {len(done.refused)} refused, "
+            f"{len(done.unfinished)} unfinished runs left out"
         )
     for key, why in done.refused.items():
         print(f"resparse: run {key} refused: {why}", file=sys.stderr)
