@@ -13,6 +13,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from resparse.errors import RunFailed
 from resparse.precision import PORTABLE_ENV
@@ -23,7 +24,7 @@ _serving: dict[int, _Kind] = {}  # by process: of the fork server that it starte
 
 
 def context(precision: str) -> ForkServerContext:
-    """Where to start processes of a precision; ends a fork server of another, or of older code.
+    """Where to start processes of a precision; a fork server of another, or of older code, goes.
 
     Raises RunFailed where the caller runs one of its own, whose numerics nobody knows.
     """
@@ -36,8 +37,8 @@ def context(precision: str) -> ForkServerContext:
             "portable numerics: restart the kernel and let resparse train before that is started"
         )
     if running in _serving and _serving[running] != kind:
-        # no public way to end it; it waits for its children, which are joined by now
-        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+        _part_from(forkserver._forkserver)
+        del _serving[running]
     made.set_forkserver_preload(_PRELOAD)
     with _environment(PORTABLE_ENV if precision == "portable" else {}), _no_main():
         forkserver.ensure_running()
@@ -45,6 +46,16 @@ def context(precision: str) -> ForkServerContext:
     if started != running:
         _serving[started] = kind
     return made
+
+
+def _part_from(server: Any) -> None:
+    """Let the server end once its last process has; the next use starts another.
+
+    There is no public way, and ``_stop`` waits for processes that may have been left behind.
+    """
+    with server._lock:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = server._forkserver_pid = server._forkserver_address = None
 
 
 def start(process: ForkServerProcess) -> None:

@@ -12,6 +12,8 @@ from resparse.commands import (
     explain,
     flops,
     freeze,
+    gc,
+    importing,
     listing,
     regression,
     reproduce,
@@ -26,7 +28,9 @@ COMMANDS: dict[str, ModuleType] = {
     "flops": flops,
     "freeze": freeze,
     "bench": bench,
+    "import": importing,
     "list": listing,
+    "gc": gc,
     "explain": explain,
     "doctor": doctor,
 }
