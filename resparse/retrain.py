@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from resparse import panel
+from resparse import panel, verdict
 from resparse.artifact import ROOT
 from resparse.errors import Missing, UsageError, worst
 from resparse.files import read_json, sha256
@@ -19,7 +19,7 @@ from resparse.progress import Progress
 from resparse.record import Record, Run, RunFolder, RunStore
 from resparse.regression import Finding, Row, judge
 from resparse.runner import run_all, with_parents
-from resparse.verdict import Verdict, exit_code
+from resparse.verdict import Verdict
 from resparse.worker import code_of
 
 FREEZE = f"nox -s freeze -- {PANEL}"
@@ -49,7 +49,7 @@ def regression(seeds: int, only: Sequence[str], workers: int | None, *, as_json:
         if not failed:
             shutil.rmtree(folder)
     left = f"; what failed lies in {folder}" if failed else ""
-    code = code_of_all(findings)
+    code = exit_code(findings)
     print(as_json_text(findings, seeds, code) if as_json else text(findings, seeds) + left)
     return code
 
@@ -144,18 +144,18 @@ def row_of(
     )
 
 
-def code_of_all(findings: Sequence[Finding]) -> int:
+def exit_code(findings: Sequence[Finding]) -> int:
     """1 for a regression, 2 where a run failed, else 0."""
     unstable = any(finding.verdict is Verdict.UNSTABLE for finding in findings)
-    return worst([exit_code(finding.verdict for finding in findings), 1 if unstable else 0])
+    return worst([verdict.exit_code(finding.verdict for finding in findings), 1 if unstable else 0])
 
 
 def text(findings: Sequence[Finding], seeds: int) -> str:
     """A line a row, and the count."""
     lines = []
-    for row, verdict, why, *_ in findings:
-        word = "REGRESSION" if Finding(row, verdict, why).regression else str(verdict)
-        lines.append(f"{row.label}, {row.workload}, sparsity {row.sparsity}: {word}: {why}")
+    for found in findings:
+        row, word = found.row, "REGRESSION" if found.regression else str(found.verdict)
+        lines.append(f"{row.label}, {row.workload}, sparsity {row.sparsity}: {word}: {found.why}")
     worse = sum(finding.regression for finding in findings)
     same = sum(finding.verdict is Verdict.IDENTICAL for finding in findings)
     other = torch_of_frozen()
