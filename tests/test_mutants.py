@@ -74,7 +74,12 @@ def test_a_faults_own_first_tests_come_before_the_others_and_unknown_names_are_r
 
 @pytest.mark.parametrize(
     ("code", "test", "expected"),
-    [(1, "tests/test_x.py::test_y", "tests/test_x.py::test_y"), (0, "", ""), (None, "", "")],
+    [
+        (1, "test_x.py::test_y", "test_x.py::test_y"),
+        (2, "x (import)", "x (import)"),
+        (0, "", ""),
+        (None, "", ""),
+    ],
 )
 def test_only_a_failed_test_sees_a_fault(code, test, expected):
     job = mutants.Job("x", None, [])
