@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
 from resparse.data import Data
 from resparse.masks import NonFinite
@@ -18,7 +19,6 @@ from resparse.schedules import learning_rate
 from resparse.training import (
     Lap,
     Training,
-    guarded,
     model_state,
     require_copies,
     resume,

@@ -57,7 +57,7 @@ def test_a_method_with_a_parent_starts_from_a_dense_run_of_its_seed():
 def test_levels_that_cannot_run_here_say_what_they_need():
     with pytest.raises(Missing, match=r"level mini .* cifar10_jpeg75_\w+.*--workload"):
         panel.problems(PANEL.level("mini").workloads, "mini")
-    with pytest.raises(UsageError, match="unknown level 'huge'.*smoke, mini, paper"):
+    with pytest.raises(UsageError, match=r"unknown level 'huge'.*smoke, mini, paper"):
         PANEL.level("huge")
 
 

@@ -204,7 +204,7 @@ def test_the_same_bad_ending_as_frozen_is_no_regression_and_in_no_test():
     for made in (same, also):
         made.frozen[0]["status"] = "diverged"
     findings = judge([same, also], 0.5)
-    assert [f.verdict for f in findings][0] is Verdict.IDENTICAL
+    assert findings[0].verdict is Verdict.IDENTICAL
     assert not findings[1].regression
     assert also.values == [89.9]
     assert findings[1].test.difference == pytest.approx(89.9 - sum(frozen[2:]) / 8)
