@@ -1,5 +1,7 @@
 """Every file in methods/ on the toy network of the contract, and variants of some by name."""
 
+import functools
+
 from resparse import registry
 from resparse.contract.run import Run
 from resparse.contract.toy import COUNTS, SIZES, TOTAL, Toy
@@ -57,6 +59,12 @@ def build(case, **fields):
 def run(case, data=None, fields=None, **how):
     """A watched training of a case, by default on the data that every method gets."""
     return Run(toy(case, **fields or {}), data, **how)
+
+
+@functools.cache
+def usual(case, seed=0):
+    """The training of a case on the usual data, to be looked at only."""
+    return run(case, seed=seed)
 
 
 def arrays(tensors):

@@ -79,10 +79,10 @@ def no_layer_is_emptied(toy: Toy) -> None:
         raise ContractBroken(what, step=broken.step, layer=broken.layer) from broken
 
 
-def trained(toy: Toy) -> Iterator[tuple[int, Run]]:
+def trained(toy: Toy, *watch: str) -> Iterator[tuple[int, Run]]:
     """Each step of a training by each optimizer, after it was made."""
     for optimizer in OPTIMIZERS:
-        run = Run(toy, [], optimizer=optimizer, watch=("streams", "twice"))
+        run = Run(toy, [], optimizer=optimizer, watch=watch)
         for step, data in enumerate(draws()):
             run.step(step, data)
             yield step, run
@@ -90,7 +90,7 @@ def trained(toy: Toy) -> Iterator[tuple[int, Run]]:
 
 def nothing_outside_the_masks(toy: Toy) -> None:
     """Neither weights nor moments, by any optimizer."""
-    for step, run in trained(toy):
+    for step, run in trained(toy, "streams", "twice"):
         for name, weight in run.weights.items():
             outside = ~run.masks.mask[name]
             past = [] if ours(toy.cls, *DENSE_MOMENTUM) else moments(run.optimizer, weight)
@@ -110,7 +110,7 @@ def grown_weights_start_at_zero(toy: Toy) -> None:
             continue
         for name, change in run.changes.items():
             new = run.history[-1][name] & ~run.history[-2][name]
-            reset = new if change.reset is None else change.reset
+            reset = new if change.reset is None else change.reset | new
             for tensor in (run.weights[name], *moments(run.optimizer, run.weights[name])):
                 if bool((tensor[reset] != 0).any()):
                     raise ContractBroken(
