@@ -177,7 +177,9 @@ def test_a_redrawn_copy_has_xaviers_spread_and_keeps_what_is_no_weight():
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     reinitialise(model, "none", torch.Generator())
     assert all(torch.equal(tensor, before[n]) for n, tensor in model.state_dict().items())
+    everyones = torch.get_rng_state()
     reinitialise(model, "xavier_normal", torch.Generator().manual_seed(1))
+    assert torch.equal(torch.get_rng_state(), everyones)
     drawn = model.state_dict()
     changed = {name for name in before if not torch.equal(drawn[name], before[name])}
     assert changed == {"0.weight", "2.weight"}

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import sys
 
 import pytest
 import torch
@@ -194,6 +195,14 @@ def test_a_narrow_network_keeps_blocks_of_channels_that_fit_together():
     assert channels(t, "stages.2.conv1") == channels(t, "stages.2.shortcut.0") == (c, b)
     assert channels(t, "stages.2.conv2") == (c, c)
     assert channels(t, "fc") == (10, c)
+
+
+def test_no_layer_is_left_without_a_channel():
+    channels_of = sys.modules[registry.load("small_dense").__module__].kept_channels
+    shapes = {"conv1": (8, 3, 3, 3), "conv2": (16, 8, 3, 3), "fc": (10, 16)}
+    assert channels_of(shapes, 0.01) == {"conv1": (1, 3), "conv2": (1, 1), "fc": (10, 1)}
+    # 0.3: 2.4 and 4.8 channels, so 2 and 5
+    assert channels_of(shapes, 0.3) == {"conv1": (2, 3), "conv2": (5, 2), "fc": (10, 5)}
 
 
 def resnet8_count(a, b, c):
