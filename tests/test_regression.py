@@ -109,7 +109,7 @@ def test_a_drop_beyond_chance_is_a_regression_with_size_p_and_what_could_be_seen
     assert found.test.smallest_visible_drop == pytest.approx(alone)
     text = retrain.text(findings, 3)
     line = next(x for x in text.splitlines() if x.startswith("SET"))
-    for words in ("digits_mlp", "sparsity 0.9", "REGRESSION", "-3.00", f"p {found.p:.3g}"):
+    for words in ("digits_mlp", "sparsity 0.9", "REGRESSION", "-3.00", f"p {found.p:.3f}"):
         assert words in line
     assert f"a drop of {alone:.2f} could have been seen" in line
     assert "3 rows retrained with 3 seeds each: 1 identical, 1 regressions" in text
@@ -204,7 +204,7 @@ def test_the_same_bad_ending_as_frozen_is_no_regression_and_in_no_test():
     for made in (same, also):
         made.frozen[0]["status"] = "diverged"
     findings = judge([same, also], 0.5)
-    assert [f.verdict for f in findings][0] is Verdict.IDENTICAL
+    assert findings[0].verdict is Verdict.IDENTICAL
     assert not findings[1].regression
     assert also.values == [89.9]
     assert findings[1].test.difference == pytest.approx(89.9 - sum(frozen[2:]) / 8)
