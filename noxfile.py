@@ -142,6 +142,12 @@ def lock(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Whether the tests see every fault of tests/mutants.toml; names after -- try only these."""
+    session.run(environment(session), "tests/mutants.py", *session.posargs)
+
+
+@nox.session
 def v100(session: nox.Session) -> None:
     """The tests under the last torch whose wheels carry sm_70, in an environment of its own."""
     session.run(environment(session, "v100"), "-m", "pytest", *session.posargs)

@@ -58,7 +58,13 @@ class Snfs(Method):
             return redistributed_update(self, layers, fraction, grow=average, worth=average)
         return {
             name: drop_and_grow(
-                layer.mask, layer.weight.abs(), self.state[name].abs(), fraction, ties=self.rng
+                layer.mask,
+                layer.weight,
+                self.state[name],
+                fraction,
+                ties=self.rng,
+                keep_absolute=True,
+                grow_absolute=True,
             )
             for name, layer in layers.items()
         }

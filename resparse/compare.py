@@ -44,9 +44,10 @@ def compare_method(request: Request) -> int:
     """Check the contract, train what is missing, compare, and write the page; the exit code."""
     found = panel.load()
     level = found.level(request.level)
-    checks = check_apart(request.reference, request.runs)
-    name, digest = resolve_method(request.reference, request.runs)
     problems = _problems(request, level)
+    portable = any(problem.precision == "portable" for problem in problems.values())
+    checks = check_apart(request.reference, request.runs, portable=portable)
+    name, digest = resolve_method(request.reference, request.runs)
     entrant = Entrant(
         label=name,
         method=name,
@@ -130,6 +131,7 @@ def _train(entries: Sequence[Entry], problems: Mapping[str, Workload], request: 
             device=device,
             workers=request.workers or (len(os.sched_getaffinity(0)) if device == "cpu" else 1),
             notify=progress.notify,
+            give_up=True,
         )
     if failed:
         key, why = next(iter(failed.items()))

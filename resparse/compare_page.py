@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ def page(result: Comparison, facts: Facts, picture: Picture) -> list[Block]:
         Heading("What each reached"),
         Text(
             "Means over seeds, at length 1. Training FLOPs are in units of dense training; R_s is "
-            "the share of weights ever active, *trained* those that lived a whole interval. Steps "
+            "the share of weights ever active, **trained** that of a whole interval or more. Steps "
             "were timed side by side on this machine, at the first sparsity: masks save no time."
         ),
         _summary_grid(result, facts),
@@ -113,7 +113,7 @@ def _how_to_read(result: Comparison, facts: Facts) -> str:
         f"settings, with 95 % intervals; {len(result.seeds)} seeds, paired. BETTER and WORSE: "
         f"Holm-adjusted p below .05 over this table; EQUIVALENT: the 90 % interval lies within "
         f"{facts.margin} ({facts.margin_reason}). Tuning: {tuned}; the baselines have one each, "
-        "their papers' defaults. *Visible* is the smallest true difference this panel finds with "
+        "their papers' defaults. **Visible** is the smallest true difference this panel finds with "
         "80 % power. At equal training FLOPs a baseline's accuracy is read off between its lengths."
     )
 
@@ -123,7 +123,7 @@ HEAD = ("difference, steps", "p", "standing", "visible", "difference, FLOPs", "p
 
 def _answer_grid(result: Comparison) -> Grid:
     rows = [[line.baseline, *_cells(line), line.flops_note] for line in result.overall]
-    return Grid(("baseline", *HEAD, "note"), rows, 1)
+    return _without_empty_note(("baseline", *HEAD, "note"), rows, 1)
 
 
 def _each_grid(result: Comparison) -> Grid:
@@ -132,7 +132,14 @@ def _each_grid(result: Comparison) -> Grid:
         for line in result.each
         if line.setting
     ]
-    return Grid(("workload", "sparsity", "baseline", *HEAD, "note"), rows, 3)
+    return _without_empty_note(("workload", "sparsity", "baseline", *HEAD, "note"), rows, 3)
+
+
+def _without_empty_note(head: Sequence[str], rows: list[list[str]], left: int) -> Grid:
+    """The last column only where it says something."""
+    if any(row[-1] for row in rows):
+        return Grid(head, rows, left)
+    return Grid(head[:-1], [row[:-1] for row in rows], left)
 
 
 def _named(setting: Setting | None) -> tuple[str, str]:
@@ -194,7 +201,7 @@ def _protocol(result: Comparison, facts: Facts) -> Grid:
         ["distribution", run.distribution],
         ["contract", f"{len(facts.checks)} checks passed before anything was trained"],
         ["seeds", ", ".join(map(str, result.seeds))],
-        ["tuning budget", f"{result.tries} configurations of it in this store on these data"],
+        ["tuning budget", f"configurations of it in this store on these data: {result.tries}"],
         ["baselines", facts.frozen],
         ["device", facts.device],
         ["engine", SIMULATED],
@@ -256,7 +263,9 @@ def as_json(result: Comparison, facts: Facts) -> str:
 
 def to_terminal(result: Comparison, facts: Facts) -> None:
     """The answer, as a table."""
-    console = Console(width=None)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=130)
     if facts.level == "smoke":
         console.print("[bold]Smoke, not evidence.[/bold]")
     table = Table(title=f"{result.label}: differences of test top-1, percentage points")

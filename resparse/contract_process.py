@@ -1,55 +1,72 @@
 """The contract suite on one method, in a process of its own that may hang or die without harm."""
 
-import multiprocessing
+import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+from resparse import forking
+from resparse.blame import frames_now, layer_among
 from resparse.errors import ContractBroken, ResparseError, UsageError
 
 LIMIT_S = 120.0  # the whole suite takes seconds on a toy network
+GRACE_S = 10.0  # for a process that cannot even answer the alarm
 
 
-def check_apart(reference: str, runs: Path, *, limit_s: float = LIMIT_S) -> list[str]:
+def check_apart(
+    reference: str, runs: Path, *, portable: bool = True, limit_s: float = LIMIT_S
+) -> list[str]:
     """Names of the checks that the method passed.
 
-    Raises ContractBroken for the first it does not, and where it has not returned after
+    ``portable``: whether this command trains in portable numerics (see forking). Raises
+    ContractBroken for the first it does not, and where it has not returned after
     ``limit_s`` seconds, with the check and the step it was at.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["resparse.worker"])
+    context = forking.context("portable" if portable else "fp32")
     news: Connection[Any, Any]
     news, end = context.Pipe(duplex=False)
-    process = context.Process(target=_check, args=(end, reference, str(runs)))
-    process.start()
+    process = context.Process(target=_check, args=(end, reference, str(runs), limit_s))
+    forking.start(process)
     end.close()
+    name = Path(reference).stem
     at = "while its file was read"
     try:
-        while news.poll(limit_s):
+        while news.poll(limit_s + GRACE_S):
             kind, *what = news.recv()
             if kind == "at":
                 at = f"in the check that {what[0]}" + (f", step {what[1]}" if what[1] >= 0 else "")
             elif kind == "passed":
                 return list(what[0])
+            elif kind == "late":
+                at += f", layer {what[0]}" if what[0] else ""
+                break
             else:
                 raise (ContractBroken if kind == "broken" else UsageError)(what[0])
     except EOFError:
         process.join()
         raise ContractBroken(
-            f"method {reference}: its process ended with exit code {process.exitcode} {at}"
+            f"method {name}: its process ended with exit code {process.exitcode} {at}"
         ) from None
     finally:
         process.kill()
         process.join()
     raise ContractBroken(
-        f"method {reference} did not return within {limit_s:.0f} s, {at}; valid: calls that end"
+        f"method {name} did not return within {limit_s:.0f} s, {at}; valid: calls that end"
     )
 
 
-def _check(end: "Connection[Any, Any]", reference: str, runs: str) -> None:
+def _check(end: "Connection[Any, Any]", reference: str, runs: str, limit_s: float) -> None:
     from resparse import contract, registry
+    from resparse.contract.toy import SHAPES
     from resparse.resolve import resolve_method
 
+    def ring(number: int, frame: FrameType | None) -> None:
+        """Say at which layer it hangs; the parent then ends this process."""
+        end.send(("late", layer_among(frames_now(frame), SHAPES)))
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:
         name, _ = resolve_method(reference, Path(runs))
         cls = registry.load(name)

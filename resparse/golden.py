@@ -4,8 +4,6 @@ They lie in baselines/frozen/golden.json, by torch version, workload and method.
 not move numbers leaves them equal; one that means to writes them anew, from a clean commit.
 """
 
-import multiprocessing
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from resparse import data, precision, registry
+from resparse import data, forking, precision, registry
 from resparse.artifact import ROOT
 from resparse.configure import make_run
 from resparse.distributions import layer_counts
@@ -108,9 +106,7 @@ def _trace_in(task: tuple[str, str, str]) -> Trace | str:
 
 def traces(workers: int, methods: Sequence[str]) -> tuple[Traces, dict[tuple[str, str], str]]:
     """Each method on every workload, and why any of them failed."""
-    os.environ.update(precision.PORTABLE_ENV)  # read by the fork server's torch
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["resparse.worker", "sklearn.datasets"])
+    context = forking.context("portable")
     found: Traces = {name: {} for name in WORKLOADS}
     failed = {}
     with (

@@ -23,6 +23,13 @@ __all__ = [
     "top_k",
 ]
 
+_INTEGER = {  # of the same size
+    torch.float16: torch.int16,
+    torch.bfloat16: torch.int16,
+    torch.float32: torch.int32,
+    torch.float64: torch.int64,
+}
+
 MaskDict = dict[str, Tensor]
 
 
@@ -67,18 +74,21 @@ def drop_and_grow(
     ties: torch.Generator,
     regrow_dropped: bool = True,
     reset_regrown: bool = False,
+    keep_absolute: bool = False,
+    grow_absolute: bool = False,
 ) -> Change:
     """Drop the lowest ``keep_score`` of the active weights, grow as many by highest ``grow_score``.
 
     nnz does not change. A just-dropped weight is a candidate unless ``regrow_dropped`` is False
     (all public implementations allow it), and one that returns keeps its value and moments unless
-    ``reset_regrown``. Drop ties go by lowest index, growth ties by the generator.
+    ``reset_regrown``. Drop ties go by lowest index, growth ties by the generator. The last two
+    rank by |score|, as if it had been given.
     """
     nnz, size = int(mask.count_nonzero()), mask.numel()
     k = grow_count(drop_fraction, nnz, size, regrow_dropped=regrow_dropped)
-    kept = mask & ~best(keep_score, k, mask, nnz, lowest=True)
+    kept = mask & ~best(keep_score, k, mask, nnz, lowest=True, absolute=keep_absolute)
     candidates, count = (~kept, size - nnz + k) if regrow_dropped else (~mask, size - nnz)
-    grown = best(grow_score, k, candidates, count, ties=ties)
+    grown = best(grow_score, k, candidates, count, ties=ties, absolute=grow_absolute)
     return Change(kept | grown, reset=grown if reset_regrown else None)
 
 
@@ -94,7 +104,7 @@ class Masks:
         self.mask: MaskDict = {}
         self.ever: MaskDict = {n: torch.zeros_like(w, dtype=torch.bool) for n, w in weights.items()}
         self.trained: MaskDict = {n: torch.zeros_like(e) for n, e in self.ever.items()}
-        self._factor: dict[str, Tensor] = {}
+        self._factor = {n: torch.empty_like(w, requires_grad=False) for n, w in weights.items()}
         self._nnz: dict[str, int] = {}
         if set(initial) != set(weights):
             raise ValueError(f"masks for {sorted(initial)}, but the layers are {sorted(weights)}")
@@ -112,14 +122,24 @@ class Masks:
             else:
                 keep = mask if old is None else mask & old
             self.ever[name] |= mask
+            self._zero_outside(name, keep, (weight.detach(), *moments(optimizer, weight)))
             self._take(name, mask, counts[name])
-            zero_outside(keep, (weight.detach(), *moments(optimizer, weight)))
+
+    def _zero_outside(self, name: str, keep: Tensor, tensors: Iterable[Tensor]) -> None:
+        """Make every number +0.0 where ``keep`` is False, in place, whatever it was; others stay.
+
+        By its bits: a product would leave -0.0 and NaN, and a fill costs five times as much.
+        """
+        bits = self._factor[name].view(_INTEGER[self._factor[name].dtype])  # memory that is there
+        bits.copy_(keep.view(torch.uint8)).neg_()  # all ones where kept
+        for tensor in tensors:
+            tensor.view(bits.dtype).bitwise_and_(bits)
 
     def _take(self, name: str, mask: Tensor, count: int) -> None:
         """From now on ``mask``, which has ``count`` ones."""
         self.mask[name], self._nnz[name] = mask, count
-        # a bool as the byte it is converts more than twice as fast
-        self._factor[name] = mask.view(torch.uint8).to(self.weights[name].dtype)
+        # a bool as the byte that it is converts more than twice as fast
+        self._factor[name].copy_(mask.view(torch.uint8))
 
     def _check(self, name: str, change: Change) -> int:
         """Active weights of a new mask; raises ValueError where it cannot be installed."""
@@ -204,20 +224,6 @@ class Masks:
             digest.update(name.encode())
             digest.update(mask.cpu().numpy().tobytes())
         return digest.hexdigest()
-
-
-def zero_outside(keep: Tensor, tensors: Iterable[Tensor]) -> None:
-    """Make every number +0.0 where ``keep`` is False, in place, whatever it was; others stay.
-
-    By its bits: a product would leave -0.0 and NaN, and a fill costs five times as much.
-    """
-    bits: dict[int, Tensor] = {}  # by bytes a number has: all ones where kept
-    for tensor in tensors:
-        size = tensor.element_size()
-        integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[size]
-        if size not in bits:
-            bits[size] = keep.view(torch.uint8).to(integer).neg_()
-        tensor.view(integer).bitwise_and_(bits[size])
 
 
 def moments(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> Iterable[Tensor]:

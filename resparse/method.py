@@ -76,7 +76,10 @@ class Method:
         }
 
     def observe(self, step: int, layers: Layers) -> None:
-        """See the dense gradients of every step; called only where grads is "always"."""
+        """See the dense gradients of every step; called only where grads is "always".
+
+        They are the gradients themselves, masked after this call: what lives on is a copy.
+        """
 
     def updates_at(self, step: int) -> bool:
         """Whether masks may move at the 0-based ``step``; default: never."""

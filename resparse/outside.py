@@ -82,8 +82,13 @@ def load_module(name: str, file: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-        line = lines[-1].lineno if lines else getattr(error, "lineno", None)
-        where = f"{name}.py, line {line}" if line else f"{name}.py"
-        raise UsageError(f"{where}: {type(error).__name__}: {error}") from error
+        raise blamed(name, file, error) from error
     return module
+
+
+def blamed(name: str, file: Path, error: Exception) -> UsageError:
+    """What ``error`` says, and at which line of the file it was met."""
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+    line = lines[-1].lineno if lines else getattr(error, "lineno", None)
+    where = f"{name}.py, line {line}" if line else f"{name}.py"
+    return UsageError(f"{where}: {type(error).__name__}: {error}")

@@ -1,7 +1,5 @@
 """Milliseconds a training step takes, methods measured in turn in one process on this machine."""
 
-import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -9,7 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from resparse.precision import PORTABLE_ENV
+from resparse import forking
 from resparse.record import Run
 
 ROUNDS = 3
@@ -23,15 +21,12 @@ def paces(
 
     Ratios between them hold: one process, one thread setting, one after another, in turn.
     """
-    if any(run.precision == "portable" for run in runs.values()):
-        os.environ.update(PORTABLE_ENV)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["resparse.worker", "sklearn.datasets"])
+    context = forking.context(next(iter(runs.values())).precision)
     configs = {name: run.config for name, run in runs.items()}
     result: Connection[Any, Any]
     result, end = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(end, configs, root, data_root, device))
-    process.start()
+    forking.start(process)
     end.close()
     try:
         found: dict[str, float] = result.recv()

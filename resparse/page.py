@@ -43,13 +43,13 @@ LOUD, WORD = ' class="loud"', ' class="word"'
 Block = Heading | Text | Grid | Picture
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 70rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 84rem; margin: 2rem auto;
   padding: 0 1.5rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 .loud { border-left: .3rem solid #b45309; background: #fff7ed; padding: .6rem 1rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; }
+table { border-collapse: collapse; font-size: .82rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .28rem .55rem; text-align: right; white-space: nowrap; }
 th { border-bottom: 2px solid #444; } td { border-bottom: 1px solid #ddd; }
 .word { text-align: left; }
 figure { margin: 1.5rem 0; } figure svg { max-width: 100%; height: auto; }
@@ -94,7 +94,7 @@ def _html(block: Block) -> str:
     if isinstance(block, Picture):
         svg = block.svg[block.svg.index("<svg") :]
         return f"<figure>\n{svg}\n<figcaption>{_inline(block.caption)}</figcaption>\n</figure>"
-    head = _row("th", block.head, block.left)
+    head = _row("th", block.head, block.left) if any(block.head) else ""
     rows = "\n".join(_row("td", row, block.left) for row in block.rows)
     return f'<div class="wide"><table>\n{head}\n{rows}\n</table></div>'
 

@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ from resparse.files import (
 )
 
 SCHEMA = 1
+KEY = "[0-9a-f]{16}"  # the name of a run's folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +261,10 @@ class RunStore:
         """The verified record of ``run``, or None where it is not committed."""
         folder = self.folder(run)
         return folder.record() if folder.committed else None
+
+    def folders(self) -> list[RunFolder]:
+        """Every run's folder, by key; empty where there is no store."""
+        return [RunFolder(p) for p in sorted(self.root.glob("*")) if re.fullmatch(KEY, p.name)]
 
     def set_aside(self, run: Run, why: str) -> Path:
         """Move a run's folder to stale/ (nothing computed is lost) and say where it went."""

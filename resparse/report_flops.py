@@ -3,25 +3,22 @@
 from typing import Any
 
 from resparse import registry
-from resparse.data import describe
 from resparse.distributions import layer_counts
 from resparse.errors import UsageError
 from resparse.exact import cost, network, sizes_of
 from resparse.flops import forward_flops
 from resparse.method import Parent
-from resparse.models import MODELS
 
 STEPS = 32_000  # of the schedules below: Evci et al. 2020's ImageNet length
 
 
-def flops_report(model: str, dataset: str, density: float, distribution: str) -> dict[str, Any]:
-    """Counts and ratios; ``train_flops_vs_dense`` by each method's own defaults over 32,000 steps.
+def flops_report(
+    model: str, dataset: str, density: float, distribution: str, *, steps: int = STEPS
+) -> dict[str, Any]:
+    """Counts and ratios; ``train_flops_vs_dense`` by each method's own defaults over ``steps``.
 
     Raises UsageError for an unknown name or a density outside (0, 1].
     """
-    if model not in MODELS:
-        raise UsageError(f"unknown model {model!r}; valid: {', '.join(MODELS)}")
-    describe(dataset)
     try:
         shapes, macs, total = network(model, dataset)
         counts = layer_counts(distribution, shapes, density)
@@ -35,7 +32,7 @@ def flops_report(model: str, dataset: str, density: float, distribution: str) ->
         if name == "dense" or cls.budget == "global":
             continue
         parent = Parent(masks={}, train_flops=0.0, step=0) if cls.needs_parent else None
-        method = registry.build(name, {}, densities, sizes, STEPS, parent=parent)
+        method = registry.build(name, {}, densities, sizes, steps, parent=parent)
         label = f"{name}, its parent apart" if cls.needs_parent else name
         train[label] = round(cost(method, macs, sizes, batch_size=1)["train_flops"], 6)
     dense, sparse = forward_flops(macs, sizes, sizes), forward_flops(macs, counts, sizes)

@@ -1,11 +1,16 @@
 """What a user names, a method or a workload, to what the suite knows: by name, file, or package."""
 
+import os
 from pathlib import Path
 
-from resparse import outside, registry, workloads
-from resparse.errors import UsageError
+from resparse import data, outside, registry, workloads
+from resparse.data import Data, Shape
+from resparse.errors import ResparseError, UsageError
 from resparse.exact import network
 from resparse.files import file_sha256
+from resparse.workloads import Workload
+
+DATA = ("classes", "image_shape", "train_size", "sha256", "size", "train_batches", "eval_batches")
 
 
 def is_file(reference: str) -> bool:
@@ -53,6 +58,45 @@ def resolve_workload(reference: str, store_root: Path | None) -> str:
     digest = file_sha256(file)
     if store_root is not None:
         file, digest = outside.copied(file, store_root, "workloads")
-    workloads.add(name, file, digest)
+    made = workloads.add(name, file, digest)
     network.cache_clear()  # an edited file may bring another model under the same name
+    try:
+        shapes = made.shapes
+    except Exception as error:
+        raise outside.blamed(name, file, error) from error
+    if not shapes:
+        raise UsageError(f"{name}.py: build_model makes no convolution and no linear layer to mask")
     return name
+
+
+def images(problem: Workload, root: Path | None) -> Data:
+    """The workload's dataset; of one from a file it is checked that it is what trainings need.
+
+    Raises UsageError naming file and line or what lacks, Missing where the images are not here.
+    """
+    if not problem.sha256:
+        return data.load(problem.dataset, root)
+    name, file = problem.dataset, data.source(problem.dataset)
+    try:
+        loaded = data.load(name, root)
+    except ResparseError:
+        raise
+    except Exception as error:
+        raise outside.blamed(name, file, error) from error
+    lacking = [part for part in DATA if not hasattr(loaded, part)]
+    if lacking:
+        raise UsageError(f"{name}.py: what load returns has no {lacking[0]}; valid: as InMemory")
+    found = Shape(loaded.classes, tuple(loaded.image_shape), loaded.train_size)
+    if found != data.describe(name):
+        raise UsageError(f"{name}.py: SHAPE is {data.describe(name)} and load returns {found}")
+    return loaded
+
+
+def data_folder(given: str | Path | None) -> Path | None:
+    """The datasets' folder, ``given`` or RESPARSE_DATA; raises UsageError where it is none."""
+    root = given or os.environ.get("RESPARSE_DATA")
+    if root and not Path(root).expanduser().is_dir():
+        raise UsageError(
+            f"data root {str(root)!r} is not a folder; valid: the folder with the datasets"
+        )
+    return Path(root).expanduser().resolve() if root else None

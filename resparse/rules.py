@@ -32,9 +32,10 @@ def random_update(
     return {
         name: drop_and_grow(
             layer.mask,
-            layer.weight.abs(),
+            layer.weight,
             method.uniform_like(layer.mask),
             fraction,
+            keep_absolute=True,
             ties=method.rng,
             regrow_dropped=regrow_dropped,
             reset_regrown=reset_regrown,
@@ -64,9 +65,11 @@ def gradient_update(
         assert layer.grad is not None
         changes[name] = drop_and_grow(
             layer.mask,
-            layer.weight.abs(),
-            layer.grad.abs(),
+            layer.weight,
+            layer.grad,
             fraction,
+            keep_absolute=True,
+            grow_absolute=True,
             ties=method.rng,
             reset_regrown=reset_regrown,
         )

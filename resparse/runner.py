@@ -1,19 +1,18 @@
 """Many runs on one machine: a process each, forked from one that has torch loaded."""
 
-import multiprocessing
-import os
 import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+from resparse import forking
 from resparse.artifact import ROOT
 from resparse.errors import RunFailed
 from resparse.files import file_sha256
-from resparse.precision import PORTABLE_ENV
 from resparse.record import Run, RunStore
 from resparse.worker import code_of
 
@@ -88,18 +87,39 @@ def run_all(
     device: str,
     workers: int,
     notify: Notify,
+    command: str = "",
+    give_up: bool = False,
 ) -> dict[str, str]:
     """Train ``runs`` (parents included), at most ``workers`` at once: run key -> why it failed.
 
     Each run starts when its parent is committed. Ctrl-C ends the processes and is passed on; what
-    is committed or checkpointed stays.
+    is committed or checkpointed stays. One precision after the other: a run's numerics do not
+    depend on what is trained beside it. ``command`` goes to the records (default: the command
+    line's). With ``give_up`` nothing new starts after a failure.
     """
-    if any(run.precision == "portable" for run in runs):
-        os.environ.update(PORTABLE_ENV)  # read by the fork server's torch
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["resparse.worker", "sklearn.datasets"])
-    facts, waiting = provenance(), list(runs)
+    failed: dict[str, str] = {}
     codes = {run.key: code_of(run) for run in runs}  # before any process loads it
+    facts = provenance() | ({"command": command} if command else {})
+    for precision in dict.fromkeys(run.precision for run in runs):
+        chosen = [run for run in runs if run.precision == precision]
+        where = (str(store.root), str(data_root or ""), device, facts)
+        if not (failed and give_up):
+            server = forking.context(precision)
+            failed |= _run_all(chosen, store, where, codes, server, workers, notify, give_up)
+    return failed
+
+
+def _run_all(
+    runs: Sequence[Run],
+    store: RunStore,
+    where: tuple[Any, ...],
+    codes: dict[str, str],
+    context: ForkServerContext,
+    workers: int,
+    notify: Notify,
+    give_up: bool,
+) -> dict[str, str]:
+    waiting = list(runs)
     active: dict[Any, tuple[Any, Run, Connection[str, str]]] = {}
     failed: dict[str, str] = {}
     try:
@@ -108,14 +128,15 @@ def run_all(
                 waiting.remove(run)
                 failed[run.key] = f"its parent {run.parent.key if run.parent else ''} failed"
                 notify(run, "failed")
+            if failed and give_up:
+                waiting.clear()
             ready = [r for r in waiting if not r.parent or store.folder(r.parent).committed]
             for run in ready[: workers - len(active)]:
                 waiting.remove(run)
-                where = (str(store.root), str(data_root or ""), device)
-                arguments = (run.config, *where, facts, codes[run.key])
+                arguments = (run.config, *where, codes[run.key])
                 reasons, end = context.Pipe(duplex=False)
                 process = context.Process(target=_main, args=(end, *arguments))
-                process.start()
+                forking.start(process)
                 end.close()
                 active[process.sentinel] = (process, run, reasons)
                 notify(run, "running")

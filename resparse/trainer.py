@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
 from resparse.data import Data
 from resparse.masks import NonFinite
@@ -18,8 +19,8 @@ from resparse.schedules import learning_rate
 from resparse.training import (
     Lap,
     Training,
-    guarded,
     model_state,
+    require_copies,
     resume,
     save,
     start,
@@ -81,14 +82,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
         lap("backward")
 
         due = method.updates_at(step)
-        dense = None
-        if method.grads == "always" or (due and method.grads == "update"):
-            dense = {name: _gradient(name, w).clone() for name, w in masks.weights.items()}
-        if method.grads == "always":
-            t.reseed(step)
-            layers = masks.layers(dense, optimizer)
-            with guarded(t.run.method, step, layers):
-                method.observe(step, layers)
+        dense = _dense_gradients(t, step, due)
         lap("observe")
         if not (due and method.order == "replace"):
             masks.mask_gradients()
@@ -116,6 +110,26 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
         t.progress.loss_sum += value
         t.progress.loss_steps += 1
         yield step
+
+
+def _dense_gradients(t: Training, step: int, due: bool) -> dict[str, Tensor] | None:
+    """The gradients that the method needs now, before they are masked; one that watches sees them.
+
+    Copies only where they are masked before the update: a copy costs as much as the masking.
+    """
+    method = t.method
+    if method.grads == "never" or (method.grads == "update" and not due):
+        return None
+    dense = {name: _gradient(name, weight) for name, weight in t.masks.weights.items()}
+    if method.grads == "always":
+        t.reseed(step)
+        layers = t.masks.layers(dense, t.optimizer)
+        with guarded(t.run.method, step, layers):
+            method.observe(step, layers)
+        require_copies(t.run.method, step, method.state, layers)
+    if due and method.order == "after":
+        return {name: gradient.clone() for name, gradient in dense.items()}
+    return dense
 
 
 def _gradient(name: str, weight: nn.Parameter) -> Tensor:

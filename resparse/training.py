@@ -2,11 +2,8 @@
 
 import copy
 import dataclasses
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -14,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resparse import registry
+from resparse.blame import guarded
 from resparse.checkpoint import load_checkpoint, save_checkpoint
 from resparse.data import Data
 from resparse.errors import RunFailed
 from resparse.flops import forward_flops, layer_macs
-from resparse.masks import Layer, Masks, NonFinite, moments
-from resparse.method import Layers, Method, Parent
+from resparse.masks import Layer, Masks, moments
+from resparse.method import Method, Parent
 from resparse.models import build_model, maskable
 from resparse.record import Run, RunFolder, RunStore
 from resparse.seeds import derive
@@ -140,8 +138,10 @@ def start(
     if method.scores_at_init:
         layers = scored(run, data, model, method, device)
     method.rng.manual_seed(derive(run.seed, "mask", "init"))
+    with guarded(run.method, -1, layers):
+        first = method.init_masks(layers)
     with guarded(run.method, -1, {}):
-        masks = Masks(weights, method.init_masks(layers))
+        masks = Masks(weights, first)
         masks.check_counts(method.nnz_at(-1))
     lap("masks")
     torch.manual_seed(derive(run.seed, "train"))
@@ -152,33 +152,18 @@ def start(
     return training
 
 
-@contextmanager
-def guarded(method: str, step: int, layers: Layers) -> Iterator[None]:
-    """Blame a method by name, step and layer for what it raises, or writes in place."""
-
-    def versions() -> dict[tuple[str, str], int]:
-        return {
-            (name, part): tensor._version
-            for name, layer in layers.items()
-            for part, tensor in layer._asdict().items()
-            if tensor is not None
-        }
-
-    before = versions()
-    try:
-        yield
-    except NonFinite:
-        raise
-    except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        kind = "" if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__} "
-        where = f"{Path(at.filename).parent.name}/{Path(at.filename).name}:{at.lineno}"
-        raise RunFailed(f"method {method}, step {step}: {kind}{error} ({where})") from error
-    for (name, part), version in versions().items():
-        if version != before[name, part]:
+def require_copies(
+    method: str, step: int, state: Mapping[str, Tensor], layers: Mapping[str, Layer]
+) -> None:
+    """Raise RunFailed where ``state`` holds a dense gradient itself: it is about to be masked."""
+    grads = {name: layer.grad for name, layer in layers.items() if layer.grad is not None}
+    owner = {grad.untyped_storage().data_ptr(): name for name, grad in grads.items()}
+    for key, value in state.items():
+        name = owner.get(value.untyped_storage().data_ptr())
+        if name is not None:
             raise RunFailed(
-                f"method {method}, step {step}, layer {name}: it wrote into {part}; valid: leave "
-                "what it is given as it is and return a Change"
+                f"method {method}, step {step}, layer {name}: state[{key!r}] is the gradient "
+                "itself, which is masked next; valid: a copy"
             )
 
 

@@ -1,36 +1,27 @@
 """What every file in methods/ promises the trainer; a new file is tested without being named.
 
-``contract.Run`` watches each call besides: nothing it is shown is written, torch's generator
-stays, masks are boolean, and an update that is asked twice answers twice the same.
+The contract's checks, and what holds of our own methods besides.
 """
 
 import re
 import sys
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import reference
-from contract import (
-    CASES,
-    COUNTS,
-    OPTIMIZERS,
-    PARENT_FLOPS,
-    SIZES,
-    TOTAL,
-    Run,
-    build,
-    draws,
-    update_steps,
-)
+import torch
+from contract import CASES, arrays, build, name_of, run, toy, update_steps, usual
 
 from resparse import registry
+from resparse.contract import CHECKS, check
+from resparse.contract.run import OPTIMIZERS
+from resparse.contract.toy import COUNTS, PARENT_FLOPS, SIZES, TOTAL, draws, toy_of
+from resparse.contract.weights import DENSE_MOMENTUM, NEAREST
+from resparse.exploration import expected_explored
 from resparse.masks import moments
 from resparse.method import Method
 
-NEAREST = ("small_dense",)  # its counts are those of whole channels, as near the budget as can be
 SHIPPED = ("dense", "static", "rigl", "rigl_itop", "snfs", "set", "set_plus", "set_itop")
-DENSE_MOMENTUM = ()  # methods whose definition needs moments outside the masks; none so far
 
 
 def test_every_file_in_methods_is_a_case():
@@ -38,141 +29,126 @@ def test_every_file_in_methods_is_a_case():
     assert len(registry.names()) >= 15
 
 
-@pytest.mark.parametrize("name", registry.names())
-def test_the_docstring_cites_its_source(name):
-    cls = registry.load(name)
-    text = sys.modules[cls.__module__].__doc__
-    if name == "dense":  # no paper's invention
-        return
-    assert re.search(r"[A-Z][a-z]+ (& [A-Z]\w+ |et al\. )\d{4}", text), text
-    assert cls.__doc__
-    assert not cls.__doc__.startswith(cls.__name__ + "(")  # what dataclass writes where none is
+@pytest.mark.parametrize("promise", CHECKS, ids=lambda each: each.name)
+@pytest.mark.parametrize("case", CASES)
+def test_a_method_keeps(case, promise):
+    promise(registry.load(name_of(case)), CASES[case], name=case)
+
+
+def test_the_whole_list_is_checked_in_its_order_under_a_methods_own_defaults():
+    heard = []
+    passed = check(
+        registry.load("gmp"), {}, name="gmp", progress=lambda *where: heard.append(where)
+    )
+    assert passed == [each.name for each in CHECKS]
+    assert list(dict.fromkeys(name for name, _ in heard)) == passed
+    assert {step for _, step in heard} == set(range(-1, TOTAL))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_counts_are_announced_exactly_at_every_step(case):
-    run = Run(build(case), draws())
-    announced = [run.method.nnz_at(step) for step in range(-1, TOTAL)]
-    total = isinstance(announced[0], int)  # it alone is bound: a global budget, a variant's
-    if total:
-        assert [sum(counts.values()) for counts in run.counts] == announced
+def test_the_toy_leaves_a_short_schedule_as_it_is(case):
+    assert toy_of(registry.load(name_of(case)), CASES[case]).fields == CASES[case]
+
+
+def test_exemptions_are_of_files_that_exist():
+    assert {*NEAREST, *DENSE_MOMENTUM} <= set(registry.names())
+    assert DENSE_MOMENTUM == ()
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_the_docstring_names_authors_and_year(name):
+    text = sys.modules[registry.load(name).__module__].__doc__
+    if name == "dense":  # no paper's invention
+        return
+    assert re.search(r"[A-Z][a-z]+ (& [A-Z]\w+ |et al\. )\d{4}", text), text
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_counts_are_announced_also_in_hindsight(case):
+    done = usual(case)
+    announced = [done.method.nnz_at(step) for step in range(-1, TOTAL)]
+    if isinstance(announced[0], int):  # the total alone is bound
+        assert [sum(counts.values()) for counts in done.counts] == announced
     else:
-        assert run.counts == announced
-    last = run.counts[-1]
-    if case == "dense":
-        assert last == SIZES
-    elif run.method.budget == "layer" and not total:
-        assert last == COUNTS
-    elif case not in NEAREST:
-        assert sum(last.values()) == sum(COUNTS.values())
-    assert all(count > 0 for counts in run.counts for count in counts.values())
+        assert done.counts == announced
 
 
 @pytest.mark.parametrize("name", registry.names())
 def test_a_global_budget_is_announced_before_the_ranking_is_known(name):
-    method = build(name)
-    before = method.nnz_at(-1)
-    if method.budget == "global":
+    before = build(name).nnz_at(-1)
+    done = run(name, [])
+    if done.method.budget == "global":
         assert before == sum(COUNTS.values())
     else:
-        assert before == Run(method, []).counts[0]
+        assert before == done.counts[0]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_masks_that_never_grow_are_nested_and_those_of_no_update_stand_still(case):
-    run = Run(build(case), draws())
-    totals = [sum(counts.values()) for counts in run.counts]
+    done = usual(case)
+    totals = [sum(counts.values()) for counts in done.counts]
     assert all(after <= before for before, after in pairwise(totals))
     if totals[-1] < totals[0]:  # a pruning method
-        for before, after in pairwise(run.history):
+        for before, after in pairwise(done.history):
             assert all(not (after[name] & ~before[name]).any() for name in after)
-        assert run.masks.explored() == reference.explored(run.history[:1])
-    if type(run.method).updates_at is Method.updates_at:
-        assert len(run.history) == 1
-        assert run.method.update_masks(3, {}) == {}
-        assert run.method.grads == "never"
+        assert done.masks.explored() == reference.explored([arrays(done.history[0])])
+    if type(done.method).updates_at is Method.updates_at:
+        assert len(done.history) == 1
+        assert done.method.update_masks(3, {}) == {}
+        assert done.method.grads == "never"
     else:
-        assert len(run.history) >= 4
-        assert len({mask["fc1"].tobytes() for mask in run.history}) > 1
+        assert len(done.history) >= 4
+        assert len({arrays(mask)["fc1"].tobytes() for mask in done.history}) > 1
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_same_seed_gives_the_same_masks_and_another_seed_others(case):
-    data = draws()
-    first, second, third = (Run(build(case), data, seed=seed) for seed in (0, 0, 1))
-    assert first.masks.digest() == second.masks.digest()
+def test_masks_differ_by_seed_just_where_they_are_drawn(case):
+    first, other = (usual(case, seed) for seed in (0, 1))
+    drew = first.drew_at is not None
     sparse = first.counts[0] != SIZES or len(first.history) > 1
-    assert (first.masks.digest() != third.masks.digest()) == (first.drew and sparse)
-    if case.split("-")[0] in ("ltr", "gmp", "lth", "snip", "small_dense"):
-        assert not first.drew  # nothing random in them
-    elif case.split("-")[0] in SHIPPED:
-        assert first.drew
+    assert (first.masks.digest() != other.masks.digest()) == (drew and sparse)
+    if name_of(case) in ("ltr", "gmp", "lth", "snip", "small_dense"):
+        assert not drew  # nothing random in them
+    elif name_of(case) in SHIPPED:
+        assert drew
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("case", CASES)
-def test_nothing_lies_outside_the_masks_in_weights_or_moments(case, optimizer):
-    run = Run(build(case), [], optimizer=optimizer)
+def test_weights_train_with_moments_and_grow_from_zero(case, optimizer):
+    done = run(case, [], optimizer=optimizer)
     for step, data in enumerate(draws()):
-        run.step(step, data)
-        for name, weight in run.weights.items():
-            outside = ~run.masks.mask[name]
-            assert bool((weight[outside] == 0).all()), (step, name)
-            tensors = list(moments(run.optimizer, weight))
+        before = dict(done.masks.mask)
+        done.step(step, data)
+        for name, weight in done.weights.items():
+            tensors = list(moments(done.optimizer, weight))
             assert len(tensors) == (2 if optimizer == "AdamW" else 1) or (step == 0 and not tensors)
-            for moment in tensors:
-                if case not in DENSE_MOMENTUM:
-                    assert bool((moment[outside] == 0).all()), (step, name)
-    assert all(bool((w[run.masks.mask[n]] != 0).any()) for n, w in run.weights.items())
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("case", CASES)
-def test_weights_that_grow_start_at_zero_without_a_past(case, optimizer):
-    run = Run(build(case), [], optimizer=optimizer)
-    for step, data in enumerate(draws()):
-        before = run.masks.mask | {}
-        run.step(step, data)
-        for name, weight in run.weights.items():
-            grown = run.masks.mask[name] & ~before[name]
-            for tensor in (weight, *moments(run.optimizer, weight)):
+            grown = done.masks.mask[name] & ~before[name]
+            for tensor in (weight, *tensors):
                 assert bool((tensor[grown] == 0).all()), (step, name)
+    assert all(bool((w[done.masks.mask[n]] != 0).any()) for n, w in done.weights.items())
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_explored_share_is_the_union_of_masks_and_as_expected(case):
-    zs = []
-    for seed in range(8):
-        run = Run(build(case), draws(), seed=seed)
-        assert run.masks.explored() == reference.explored(run.history)
-        if run.method.random_growth_at(0) is None:
-            continue
-        growths = [run.method.random_growth_at(step) for step in update_steps(run.method)]
-        layers = [
-            (size, run.counts[0][name], [growth[name] for growth in growths])
-            for name, size in SIZES.items()
-        ]
-        mean, std = reference.expected_explored(layers)
-        assert abs(run.masks.explored() - mean) <= 4 * std + 1e-9
-        zs.append((run.masks.explored() - mean) / (std or 1.0))
-    assert abs(np.sum(zs)) <= 4 * np.sqrt(8)
+RANDOM = [case for case in CASES if build(case).random_growth_at(0) is not None]
+
+
+@pytest.mark.parametrize("case", RANDOM)
+def test_the_expectation_of_the_explored_share_is_the_references(case):
+    done = usual(case)
+    assert done.masks.explored() == reference.explored([arrays(mask) for mask in done.history])
+    growths = [done.method.random_growth_at(step) for step in update_steps(done.method)]
+    counts = done.counts[0]
+    layers = [(size, counts[n], [growth[n] for growth in growths]) for n, size in SIZES.items()]
+    mean, std = reference.expected_explored(layers)
+    expected = expected_explored(counts, SIZES, growths)
+    assert expected.mean == pytest.approx(mean, abs=1e-12)
+    assert expected.std == pytest.approx(std, abs=1e-7)
+    assert abs(done.masks.explored() - mean) <= 4 * std + 1e-9
 
 
 def cost_at(step):
     """Forward FLOPs under the masks after a step: they differ from update to update."""
     return 10.0 + step % 7
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_training_flops_lie_between_the_sparse_and_the_dense_cost(case):
-    method, dense = build(case), 100.0
-    parts = method.train_flops(dense, cost_at)
-    assert set(parts) == {"init", "train", "parent"}
-    steps = TOTAL - (method.parent.step if method.parent else 0)
-    forward = method.mean_forward(cost_at)
-    assert 3 * forward * steps - 1e-9 <= parts["train"] <= 3 * dense * steps
-    assert parts["parent"] == (PARENT_FLOPS if method.needs_parent else 0.0)
-    assert parts["init"] == (3 * dense if method.scores_at_init else 0.0)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -185,7 +161,7 @@ def test_training_flops_are_the_papers_formula(case):
         forward.append(cost_at(last))
         last = step if method.updates_at(step) else last
     cost = [3 * f for f in forward]
-    name = case.split("-")[0]
+    name = name_of(case)
     if method.grads == "always":
         cost = [2 * f + dense for f in forward]
     elif name in ("rigl", "rigl_itop"):  # appendix H's mean over an interval
@@ -193,6 +169,16 @@ def test_training_flops_are_the_papers_formula(case):
         cost = [(3 * f * every + 2 * f + dense) / (every + 1) for f in forward]
     elif method.grads == "update":
         cost = [3 * f + (dense - f) * method.updates_at(s) for s, f in enumerate(forward)]
-    first = method.parent.step if method.parent else 0
-    expected = sum(cost) * (TOTAL - first) / TOTAL
-    assert method.train_flops(dense, cost_at)["train"] == pytest.approx(expected)
+    steps = TOTAL - (method.parent.step if method.parent else 0)
+    assert steps == TOTAL - toy(case).start
+    parts = method.train_flops(dense, cost_at)
+    assert parts["train"] == pytest.approx(sum(cost) * steps / TOTAL)
+    assert parts["train"] >= 3 * method.mean_forward(cost_at) * steps - 1e-9
+    assert parts["parent"] == (PARENT_FLOPS if method.needs_parent else 0.0)
+    assert parts["init"] == (3 * dense if method.scores_at_init else 0.0)
+
+
+def test_torchs_own_stream_is_as_it_was():
+    before = torch.get_rng_state()
+    check(registry.load("snip_set_itop"), {}, name="snip_set_itop")
+    assert torch.equal(torch.get_rng_state(), before)

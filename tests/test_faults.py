@@ -22,6 +22,24 @@ def test_a_count_off_by_one_is_refused(tmp_path, monkeypatch):
         train_to(tmp_path, make_run("set"))
 
 
+def test_a_first_mask_of_one_weight_too_many_is_refused_before_the_first_step(
+    tmp_path, monkeypatch
+):
+    cls = registry.load("static")
+    first = cls.init_masks
+
+    def one_more(self, layers):
+        masks = first(self, layers)
+        layer = masks["stages.2.conv2"].view(-1)
+        layer[(~layer).nonzero()[0]] = True
+        return masks
+
+    monkeypatch.setattr(cls, "init_masks", one_more)
+    n = counts_of(make_run("static"))["stages.2.conv2"]
+    with pytest.raises(RunFailed, match=rf"step -1: layer stages\.2\.conv2: {n + 1} .* {n} ann"):
+        train_to(tmp_path, make_run("static"))
+
+
 @pytest.mark.parametrize("part", ["mask", "ever", "weight"])
 def test_a_method_that_writes_in_place_is_refused(part, tmp_path, monkeypatch):
     cls = registry.load("set")
@@ -46,3 +64,15 @@ def test_what_a_method_raises_names_it_the_step_and_the_line(tmp_path, monkeypat
 def test_exploration_follows_the_step_whatever_mask_it_starts_from(name):
     assert registry.own_fields(registry.load("set_itop"))["order"] == "after"
     assert registry.own_fields(registry.load(name))["order"] == "after"
+
+
+def test_a_method_that_keeps_a_gradient_that_is_masked_next_is_refused(tmp_path, monkeypatch):
+    def keeps(self, step, layers):
+        self.state["mine"] = layers["fc"].grad.view(-1)[1:]
+
+    monkeypatch.setattr(registry.load("snfs"), "observe", keeps)
+    message = (
+        r"method snfs, step 0, layer fc: state\['mine'\] is the gradient itself.*; valid: a copy"
+    )
+    with pytest.raises(RunFailed, match=message):
+        train_to(tmp_path, make_run("snfs"))

@@ -12,6 +12,8 @@ PACKAGE = sorted((ROOT / "resparse").rglob("*.py"))
 METHOD_MAY = {
     f"resparse.{m}" for m in ("method", "families", "masks", "rules", "schedules", "distributions")
 }
+CONTRACT_MAY = {f"resparse.{m}" for m in ("errors", "exploration", "masks", "method", "registry")}
+CONTRACT_PARTS = {f"resparse.contract.{m}" for m in ("calls", "run", "toy")}
 OUTER = {"resparse.artifact", "resparse.cells", "resparse.render", "resparse.runner"}
 OUTER |= {"resparse.__main__", "resparse.verdict", "resparse.reproduce", "resparse.worker"}
 
@@ -99,10 +101,32 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "record": {"resparse.errors", "resparse.files"},
         "registry": {"resparse.errors", "resparse.method", "resparse.outside"},
         "outside": {"resparse.errors", "resparse.files"},
+        "contract.blame": {"resparse.errors", "resparse.method"},
+        "contract.toy": {*CONTRACT_MAY, "resparse.contract.blame"},
+        "contract.calls": {*CONTRACT_MAY, "resparse.contract.toy"},
+        "contract.run": {*CONTRACT_MAY, "resparse.contract.calls", "resparse.contract.toy"},
+        "contract.conduct": {*CONTRACT_MAY, *CONTRACT_PARTS},
+        "contract.weights": {*CONTRACT_MAY, *CONTRACT_PARTS},
+        "contract": {
+            "resparse.errors",
+            "resparse.method",
+            "resparse.contract.toy",
+            "resparse.contract.conduct",
+            "resparse.contract.weights",
+        },
     }.items(),
 )
 def test_a_module_imports_no_more_than_it_may(module, may):
     assert own(MODULES[f"resparse.{module}"]) <= may
+
+
+CONTRACT = [name for name in MODULES if f"{name}.".startswith("resparse.contract.")]
+
+
+def test_the_contract_is_checked_without_a_trainer():
+    assert len(CONTRACT) == 7
+    for name in CONTRACT:
+        assert foreign(MODULES[name]) <= {"torch"}
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,20 @@ def test_an_explicit_reset_says_where_weights_and_moments_restart():
     assert torch.equal(buffer, torch.tensor([0.1, 0.0, 0.0, 0.0, 0.5, 0.6]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_what_falls_outside_becomes_plus_zero_whatever_it_was(dtype):
+    odd = torch.tensor([-1.0, float("nan"), float("inf"), -0.0, -2.0, float("-inf")], dtype=dtype)
+    weight = nn.Parameter(odd.clone())
+    masks = Masks({"fc": weight}, {"fc": bits("000111")})
+    assert torch.equal(weight[3:], odd[3:])  # inside, nothing is touched
+    for tensor, sign in ((weight[:3], [False] * 3), (weight[3:4], [True])):
+        assert not tensor.any()
+        assert tensor.signbit().tolist() == sign
+    masks.install({"fc": Change(bits("110010"))}, None)
+    assert weight.tolist() == [0.0, 0.0, 0.0, 0.0, -2.0, 0.0]
+    assert not weight.signbit()[[0, 1, 2, 3, 5]].any()
+
+
 def test_both_moments_of_adam_restart_and_its_step_count_does_not():
     weight = nn.Parameter(torch.arange(1.0, 7.0))
     masks = Masks({"fc": weight}, {"fc": bits("111100")})
@@ -155,6 +169,7 @@ def test_masks_do_not_alias_what_was_handed_in():
     weight = nn.Parameter(torch.ones(6))
     masks = Masks({"fc": weight}, {"fc": mask})
     mask.fill_(True)
+    assert torch.equal(masks.mask["fc"], bits("110010"))
     assert masks.nnz() == {"fc": 3}
 
 

@@ -177,13 +177,19 @@ def test_a_redrawn_copy_has_xaviers_spread_and_keeps_what_is_no_weight():
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     reinitialise(model, "none", torch.Generator())
     assert all(torch.equal(tensor, before[n]) for n, tensor in model.state_dict().items())
+    everyones = torch.get_rng_state()
     reinitialise(model, "xavier_normal", torch.Generator().manual_seed(1))
+    assert torch.equal(torch.get_rng_state(), everyones)
     drawn = model.state_dict()
     changed = {name for name in before if not torch.equal(drawn[name], before[name])}
     assert changed == {"0.weight", "2.weight"}
     # std sqrt(2 / (fan_in + fan_out)): 9 x 8 and 9 x 24; 30 and 50. 1,500 draws: within 2 % or so
     assert float(drawn["0.weight"].std()) == pytest.approx((2 / 288) ** 0.5, rel=0.06)
     assert float(drawn["2.weight"].std()) == pytest.approx((2 / 80) ** 0.5, rel=0.06)
+    # normal: 8.3 % beyond sqrt(3) standard deviations, where a uniform draw of that spread ends
+    for name in changed:
+        beyond = (drawn[name].abs() > 3**0.5 * drawn[name].std()).float().mean()
+        assert float(beyond) == pytest.approx(0.083, abs=0.03)
 
 
 # SET+: index 2 and 5 go, as in test_methods_hand; of 1 2 3 5 6 8 9 two grow

@@ -3,13 +3,10 @@
 import csv
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-
-import pytest
 
 from resparse import artifact, plan
 from resparse.reproduce import Options
@@ -32,7 +29,7 @@ def test_it_fits_the_promised_length():
 
 def test_every_path_it_names_exists():
     paths = set(re.findall(r"\]\(([^)]+)\)", README))
-    paths |= {p for p in re.findall(r"`([\w/]+/(?:[\w.]+)?)`", README) if p != "methods/mine.py"}
+    paths |= {p for p in re.findall(r"`([\w/]+/(?:[\w.]+)?)`", README)}
     assert len(paths) > 5
     for path in paths:
         assert (ROOT / path).exists(), path
@@ -62,18 +59,15 @@ def test_the_cost_of_the_paper_level_is_what_the_plan_says():
         assert number in text
 
 
-@pytest.mark.parametrize("sparsity", ["0.9"])
-def test_its_method_trains_as_it_says(sparsity, tmp_path):
-    for part in ("resparse", "methods", "benchmarks", "baselines"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "methods" / "mine.py").write_text(block("python"))
-    with (tmp_path / "benchmarks" / "itop" / "table2.toml").open("a") as file:
-        file.write("\n" + block("toml"))
-    command = ["-m", "resparse", "reproduce", "itop/table2", "--only", "Mine", "--seeds", "0"]
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+def test_its_method_trains(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(block("python"))
+    command = ["-m", "resparse", "run", str(file), "--density", "0.1", "--set", "interval=25"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, *command, "--sparsity", sparsity],
+        [sys.executable, *command, "--workload", "digits_mlp", "--runs", str(tmp_path / "runs")],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert re.search(r"Mine +│ last \d\d\.\d\d, n 1", done.stdout), done.stdout
+    assert len(list((tmp_path / "runs").glob("*/COMMITTED"))) == 1
+    assert "mine" in done.stdout

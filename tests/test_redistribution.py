@@ -51,20 +51,21 @@ def test_snfs_redistributes_by_its_average_of_all_gradients():
 
 
 def test_a_full_layer_passes_on_what_it_cannot_take():
-    # each drops 2 of 4. Worth 1, 6, 3: of 6 b would get 3.6 but has room for its own 2 alone; the
-    # other 4 are shared 1 to 3. a: 5 (index 4); c: 9 8 7 (4 5 6)
+    # 4 of 8, 2 of 4 and 1 of 2 go. Worth 1, 6, 3, however many weights a layer has: of 7 b would
+    # get 4.2 but has room for its own 2 alone; the other 5 are shared 1 to 3: 1.25 and 3.75.
+    # a: 5 (index 8); c: 9 8 7 6 (2 to 5)
     layers = {
-        "a": ("11110000", [1.0, 2.0, 3.0, 4.0] + [0.0] * 4),
+        "a": ("111111110000", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0] + [0.0] * 4),
         "b": ("1111", [1.0, 2.0, 3.0, 4.0]),
-        "c": ("11110000", [1.0, 2.0, 3.0, 4.0] + [0.0] * 4),
+        "c": ("11000000", [1.0, 2.0] + [0.0] * 6),
     }
     grads = {
-        "a": [1.0] * 4 + [5.0, 0.0, 0.0, 0.0],
+        "a": [1.0] * 8 + [5.0, 0.0, 0.0, 0.0],
         "b": [6.0] * 4,
-        "c": [3.0] * 4 + [9.0, 8.0, 7.0, 0.0],
+        "c": [3.0, 3.0, 9.0, 8.0, 7.0, 6.0, 0.0, 0.0],
     }
     net = Net("rigl", layers, redistribution="gradient", **HALF)
-    assert net.update(3, grads) == {"a": "00111000", "b": "1111", "c": "00111110"}
+    assert net.update(3, grads) == {"a": "000011111000", "b": "1111", "c": "01111100"}
 
 
 def test_a_layer_that_dropped_its_only_weight_keeps_one():

@@ -1,10 +1,12 @@
 """Methods and workloads by name, by file, and by an installed package's entry point."""
 
+import json
 import sys
 
 import pytest
 
-from resparse import models, registry, resolve, workloads
+from resparse import data, models, registry, resolve, workloads
+from resparse.__main__ import main
 from resparse.errors import UsageError
 from resparse.files import file_sha256
 
@@ -38,7 +40,7 @@ WIDTH = 16
 @pytest.fixture(autouse=True)
 def forget(monkeypatch):
     """What a test adds is known to that test alone."""
-    for module in (registry, workloads, models):
+    for module in (registry, workloads, models, data):
         monkeypatch.setattr(module, "_outside", {})
 
 
@@ -106,6 +108,71 @@ def test_names_that_are_not_there(tmp_path):
     file = written(tmp_path / "digits_mlp.py", WORKLOAD)
     with pytest.raises(UsageError, match="workload digits_mlp is one of the suite's"):
         resolve.resolve_workload(str(file), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (", classes))", ", klasses))", r"wide\.py, line 11: NameError: name 'klasses'"),
+        ("return nn.", "return nn.ReLU()\n    nn.", "no convolution and no linear layer"),
+        ("def load(", "def lode(", "has no load, def load"),
+        ("= digits.SHAPE", "= (10, (1, 8, 8), 897)", r"has no SHAPE, SHAPE = Shape\(classes=10"),
+        ('"portable"', '"fp8"', "PRECISION = 'fp8'; valid: portable, fp32"),
+    ],
+)
+def test_a_file_that_is_no_workload(tmp_path, old, new, words):
+    assert old in WORKLOAD
+    file = written(tmp_path / "wide.py", WORKLOAD.replace(old, new))
+    with pytest.raises(UsageError, match=words):
+        resolve.resolve_workload(str(file), None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("= digits.SHAPE", "= digits.SHAPE._replace(classes=9)", r"SHAPE is .*=9.*returns .*=10"),
+        ("digits.load(root)", "open('/nowhere')", r"wide\.py, line 14: FileNotFoundError"),
+        ("digits.load(root)", "[]", "what load returns has no classes"),
+    ],
+)
+def test_data_that_no_training_can_use(tmp_path, old, new, words):
+    assert old in WORKLOAD
+    file = written(tmp_path / "wide.py", WORKLOAD.replace(old, new))
+    problem = workloads.workload(resolve.resolve_workload(str(file), None))
+    with pytest.raises(UsageError, match=words):
+        resolve.images(problem, None)
+
+
+def test_flops_of_a_workload_file(tmp_path, capsys):
+    file = written(tmp_path / "wide.py", WORKLOAD)
+    rest = ["--density", "0.5", "--distribution", "erk", "--json"]
+    assert main(["flops", "--workload", str(file), *rest]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["forward_macs"] == found["maskable"] == 64 * 16 + 16 * 10
+    assert found["params"] == 64 * 16 + 16 * 10 + 16 + 10
+    assert found["nnz"] == 592  # half of 1,184
+    # over its 28 steps no method of interval 100 moves a mask: set costs as static
+    ratios = found["train_flops_vs_dense"]
+    assert ratios["set"] == ratios["static"] == 0.5
+    assert ratios["rigl"] == round((3 * 0.5 * 100 + 2 * 0.5 + 1) / 101 / 3, 6)  # its own formula
+    assert main(["flops", "--workload", "digits_mlp", *rest]) == 0
+    mlp = json.loads(capsys.readouterr().out)
+    assert main(["flops", "--model", "mlp_small", "--dataset", "digits", *rest]) == 0
+    same = json.loads(capsys.readouterr().out)
+    del mlp["train_flops_vs_dense"], same["train_flops_vs_dense"]  # over 700 and 32,000 steps
+    assert mlp == same
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[], ["--model", "mlp"], ["--workload", "digits_mlp", "--dataset", "digits"]],
+)
+def test_flops_of_a_network_named_in_one_way(given, capsys):
+    assert main(["flops", *given, "--density", "0.5", "--distribution", "erk"]) == 5
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "valid: --workload, or --model and --dataset" in said
+    assert " ".join(given) in said
 
 
 def package(folder, name, points):

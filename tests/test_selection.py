@@ -33,10 +33,11 @@ def by_sorting(score, k, pool, ties):
     return chosen
 
 
+@pytest.mark.parametrize("absolute", [False, True])
 @pytest.mark.parametrize("lowest", [False, True])
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("kind", SCORES)
-def test_selection_is_sorting_with_the_same_draws(kind, pool, lowest):
+def test_selection_is_sorting_with_the_same_draws(kind, pool, lowest, absolute):
     rng = torch.Generator().manual_seed(3)
     score, among = SCORES[kind](rng), None
     if POOLS[pool] is not None:
@@ -49,8 +50,9 @@ def test_selection_is_sorting_with_the_same_draws(kind, pool, lowest):
             ours, theirs = (
                 None if seed is None else torch.Generator().manual_seed(seed) for _ in range(2)
             )
-            expected = by_sorting(-score if lowest else score, k, places, theirs)
-            found = best(score, k, among, n, ties=ours, lowest=lowest)
+            size = score.abs() if absolute else score
+            expected = by_sorting(-size if lowest else size, k, places, theirs)
+            found = best(score, k, among, n, ties=ours, lowest=lowest, absolute=absolute)
             assert torch.equal(found, expected), (k, seed)
             if seed is not None:
                 assert torch.equal(ours.get_state(), theirs.get_state()), k

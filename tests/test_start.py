@@ -1,6 +1,8 @@
 """How runs start: the seed's own weights, SNIP's scores, a ticket's parent, narrow networks."""
 
 import copy
+import dataclasses
+import sys
 
 import pytest
 import torch
@@ -80,13 +82,16 @@ def test_scoring_leaves_the_network_and_torchs_generator_as_they_were(reinit):
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_scores_are_of_the_trained_weights_and_their_dense_gradients_in_train_mode():
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_scores_are_of_the_trained_weights_and_their_dense_gradients_in_train_mode(smoothing):
     (run, method), model = method_of(), fresh()
+    recipe = dataclasses.replace(run.recipe, label_smoothing=smoothing)
+    run = dataclasses.replace(run, recipe=recipe)
     layers = scored(run, digits.load(), model, method, CPU)
     batches = digits.load().train_batches(derive(run.seed, "score"), 64, 0, 1)
     images, labels = next(iter(batches))
     twin = fresh().train()
-    F.cross_entropy(twin(images), labels).backward()
+    F.cross_entropy(twin(images), labels, label_smoothing=smoothing).backward()
     for name, weight in maskable(twin).items():
         assert torch.equal(layers[name].weight, maskable(model)[name])
         assert layers[name].grad is not None
@@ -139,6 +144,8 @@ def test_a_ticket_reads_its_dense_parents_final_weights_from_the_store(tmp_path,
     folder = new_folder(store.folder(run.parent).path)
     final = {f"model/{n}.weight": w.detach() * 3 - 1 for n, w in maskable(fresh()).items()}
     masks = {f"mask/{n}": torch.ones_like(w, dtype=bool) for n, w in maskable(fresh()).items()}
+    final["model/fc.weight"][0, 0] = 0.0  # active all the same: it may just have grown
+    masks["mask/conv1"][0] = False
     save_file(final | masks, folder.path / "final.safetensors")
     flops = {"train_flops": {"init": 1.0, "train": 40.0, "parent": 2.0}}
     record = type("Record", (), {"outcome": flops})()
@@ -150,6 +157,7 @@ def test_a_ticket_reads_its_dense_parents_final_weights_from_the_store(tmp_path,
     assert parent.train_flops == 43.0
     assert parent.weights.keys() == parent.masks.keys() == maskable(fresh()).keys()
     assert all(torch.equal(w, final[f"model/{n}.weight"]) for n, w in parent.weights.items())
+    assert all(torch.equal(m, masks[f"mask/{n}"]) for n, m in parent.masks.items())
     t = started("lth", parent=found)
     kept = torch.cat([parent.weights[n][m].abs() for n, m in t.masks.mask.items()])
     left = torch.cat([parent.weights[n][~m].abs() for n, m in t.masks.mask.items()])
@@ -187,6 +195,14 @@ def test_a_narrow_network_keeps_blocks_of_channels_that_fit_together():
     assert channels(t, "stages.2.conv1") == channels(t, "stages.2.shortcut.0") == (c, b)
     assert channels(t, "stages.2.conv2") == (c, c)
     assert channels(t, "fc") == (10, c)
+
+
+def test_no_layer_is_left_without_a_channel():
+    channels_of = sys.modules[registry.load("small_dense").__module__].kept_channels
+    shapes = {"conv1": (8, 3, 3, 3), "conv2": (16, 8, 3, 3), "fc": (10, 16)}
+    assert channels_of(shapes, 0.01) == {"conv1": (1, 3), "conv2": (1, 1), "fc": (10, 1)}
+    # 0.3: 2.4 and 4.8 channels, so 2 and 5
+    assert channels_of(shapes, 0.3) == {"conv1": (2, 3), "conv2": (5, 2), "fc": (10, 5)}
 
 
 def resnet8_count(a, b, c):

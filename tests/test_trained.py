@@ -23,6 +23,14 @@ def test_set_plus_explores_exactly_its_expectation(tmp_path):
     assert outcome["rs"] > train_to(tmp_path / "set", make_run("set_itop"))[2]["rs"]
 
 
+def test_the_update_at_the_last_step_explores_as_expected_too(tmp_path):
+    # updates end steps 4, 8 and 12 of 12; the floor keeps the last one moving
+    outcome = train_to(tmp_path, make_run("set_plus", 12, floor=0.3))[2]
+    assert outcome["updates"] == 3
+    assert outcome["rs"] == pytest.approx(outcome["rs_expected"], abs=1e-12)
+    assert outcome["rs"] < 1  # and weights were left to explore
+
+
 @pytest.mark.parametrize("method", ["set_itop", "snip_set_itop", "set", "rigl_itop"])
 def test_trained_weights_are_those_of_masks_that_lived_a_whole_interval(method):
     # updates end steps 4, 8 .. 28 of 30: the masks that came at 28 lived two steps

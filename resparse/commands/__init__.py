@@ -12,19 +12,25 @@ from resparse.commands import (
     explain,
     flops,
     freeze,
+    gc,
+    importing,
     listing,
     regression,
     reproduce,
+    run,
 )
 
 COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
+    "run": run,
     "compare": compare,
     "regression": regression,
     "flops": flops,
     "freeze": freeze,
     "bench": bench,
+    "import": importing,
     "list": listing,
+    "gc": gc,
     "explain": explain,
     "doctor": doctor,
 }

@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +40,13 @@ def device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", type=folder, metavar="DIR", help=text)
 
 
+def workload(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """--workload NAME or FILE."""
+    text = "a name (resparse list) or a file with a model, data and a recipe"
+    text += f" (default: {default})" if default else ""
+    parser.add_argument("--workload", default=default, metavar="NAME|FILE", help=text)
+
+
 def whole(text: str) -> int:
     """A whole number from 1."""
     if not re.fullmatch(r"0*[1-9]\d*", text):
@@ -68,12 +74,9 @@ def folder(text: str) -> Path:
 
 def data_root(given: argparse.Namespace) -> Path | None:
     """The folder of --data-root or RESPARSE_DATA; raises UsageError where it is none."""
-    root = given.data_root or os.environ.get("RESPARSE_DATA")
-    if root and not Path(root).is_dir():
-        raise UsageError(
-            f"data root {str(root)!r} is not a folder; valid: the folder with the datasets"
-        )
-    return Path(root).resolve() if root else None
+    from resparse.resolve import data_folder
+
+    return data_folder(given.data_root)
 
 
 def numbers(texts: Sequence[str], kind: type, option: str) -> tuple[Any, ...]:

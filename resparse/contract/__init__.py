@@ -48,6 +48,7 @@ CHECKS = (
     Check("what it is shown is never written", conduct.views_are_kept),
     Check("random streams that others share are left alone", conduct.streams_are_kept),
     Check("its update steps depend on the step alone", conduct.updates_by_the_step_alone),
+    Check("its training cost lies within sparse and dense", conduct.flops_are_within_bounds),
     Check("an update asked twice answers the same", conduct.answers_twice_the_same),
     Check("the active weights of every step are as announced", weights.counts_are_announced),
     Check("the last density is the one asked for", weights.ends_at_its_budget),
@@ -60,7 +61,6 @@ CHECKS = (
     Check("pruned weights stay pruned", weights.pruned_weights_stay_pruned),
     Check("R_s is the union of its masks", weights.explored_is_the_union),
     Check("random growth is as announced", weights.random_growth_is_announced),
-    Check("its training cost lies within sparse and dense", conduct.flops_are_within_bounds),
 )
 
 

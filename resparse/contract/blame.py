@@ -4,7 +4,6 @@ import sys
 import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 from resparse.errors import ContractBroken
@@ -45,11 +44,11 @@ def blamed(
         ) from error
 
 
-def _files(cls: type[Method]) -> list[str]:
-    """The files that define the class and its bases, its own first; the contract's own is none."""
+def _files(cls: type[Method]) -> dict[str, str]:
+    """The files that define the class and its bases, and what to call each; the contract's no."""
     modules = [c.__module__ for c in cls.__mro__ if c not in (Method, object)]
-    files = [getattr(sys.modules.get(module), "__file__", None) for module in modules]
-    return [file for file in files if file]
+    files = {getattr(sys.modules.get(module), "__file__", None): module for module in modules}
+    return {str(file): f"{module.split('.')[-1]}.py" for file, module in files.items() if file}
 
 
 def _own_frames(cls: type[Method], error: BaseException) -> list[tuple[FrameType, int]]:
@@ -60,12 +59,11 @@ def _own_frames(cls: type[Method], error: BaseException) -> list[tuple[FrameType
 
 
 def _place(cls: type[Method], frames: list[tuple[FrameType, int]]) -> str:
-    """folder/file.py:line of the innermost frame; the class where none of its own was reached."""
+    """file.py:line of the innermost frame; the class where none of its own was reached."""
     if not frames:
         return f"class {cls.__name__}"
     frame, line = frames[-1]
-    path = Path(frame.f_code.co_filename)
-    return f"{path.parent.name}/{path.name}:{line}"
+    return f"{_files(cls)[frame.f_code.co_filename]}:{line}"
 
 
 def _layer(error: BaseException, frames: list[FrameType], layers: Collection[str]) -> str | None:

@@ -17,7 +17,8 @@ from resparse.method import Layers, Method
 
 def streams() -> dict[str, object]:
     """The states of the random streams that everyone shares."""
-    states = {"torch": torch.get_rng_state().numpy().tobytes(), "random": random.getstate()}
+    states: dict[str, object] = {"random": random.getstate()}
+    states["torch"] = torch.get_rng_state().numpy().tobytes()
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None:
         kind, keys, *rest = numpy.random.get_state()

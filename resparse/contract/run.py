@@ -23,10 +23,11 @@ from resparse.errors import ContractBroken
 from resparse.masks import Change, Layer, MaskDict, Masks, moments
 from resparse.method import Layers, Method
 
+MOMENTUM = 0.9
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
-    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.05),
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=MOMENTUM, weight_decay=0.05),
     "SGD with Nesterov": lambda p: torch.optim.SGD(
-        p, lr=0.1, momentum=0.9, weight_decay=0.05, nesterov=True
+        p, lr=0.1, momentum=MOMENTUM, weight_decay=0.05, nesterov=True
     ),
     "AdamW": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5),
 }
@@ -38,8 +39,9 @@ class Run:
     """A toy trained from its first step to the last of ``data``.
 
     Without an ``optimizer`` the weights that a method sees are the data's own at every step, and
-    SGD keeps the moments; with one they are what it makes of the data's gradients. ``resumed``
-    puts a new instance with the saved state in the method's place after every step.
+    the momentum inside the masks sums all gradients so far, each MOMENTUM times the next; with one
+    they are what it makes of the data's gradients. ``resumed`` puts a new instance with the saved
+    state in the method's place after every step.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class Run:
         resumed: bool = False,
     ) -> None:
         self.toy, self.seed, self.watch, self.resumed = toy, seed, watch, resumed
-        self.own_weights = optimizer is None
+        self.stepping = optimizer is not None
+        self.past = {name: torch.zeros(shape) for name, shape in SHAPES.items()}
         self.drew_at: int | None = None  # where the method first took anything from its generator
         self.weights = {name: nn.Parameter(w.clone()) for name, (w, _) in toy.first().items()}
         self.optimizer = OPTIMIZERS[optimizer or "SGD"](list(self.weights.values()))
@@ -61,7 +64,7 @@ class Run:
         self.masks = Masks(self.weights, masks)
         self.history = [self.snapshot()]  # the initial masks, then those after every update
         self.moved = [-1]  # the steps after which they came
-        self.counts = [self.masks.nnz()]  # before training, then after every step
+        self.counts = [self.counted()]  # before training, then after every step
         self.announced = [self.announcement(-1)]  # what nnz_at says at the same moments
         for step, layers in enumerate(draws(tied=toy.tied) if data is None else data):
             self.step(step, layers)
@@ -69,6 +72,10 @@ class Run:
     def snapshot(self) -> MaskDict:
         """Copies of the masks."""
         return {name: mask.clone() for name, mask in self.masks.mask.items()}
+
+    def counted(self) -> dict[str, int]:
+        """Active weights per layer, counted now."""
+        return {name: int(mask.sum()) for name, mask in self.masks.mask.items()}
 
     def ask(self, step: int, what: str, layers: Layers, question: Callable[[], Answer]) -> Answer:
         """The method's answer under its seed for the step, watched."""
@@ -91,8 +98,9 @@ class Run:
         """A new instance and its masks before training."""
         self.method = method = self.toy.method()
         first = self.toy.first()
-        linear = {
-            n: nn.utils.skip_init(nn.Linear, i, o, bias=False) for n, (o, i) in SHAPES.items()
+        linear = {  # on no device, so that nothing is drawn for weights that are replaced
+            name: nn.Linear(inputs, outputs, bias=False, device="meta")
+            for name, (outputs, inputs) in SHAPES.items()
         }
         for name, module in linear.items():
             module.weight = nn.Parameter(first[name][0].clone())
@@ -148,24 +156,33 @@ class Run:
         if method.grads == "always":
             layers = self.masks.layers(seen, self.optimizer)
             self.ask(step, "observe", layers, lambda: method.observe(step, layers))
-        if not (due and method.order == "replace"):
+        if not self.stepping:
+            self.take(data)
+        elif not (due and method.order == "replace"):
             for name, grad in grads.items():
                 self.weights[name].grad = grad.clone()
             self.masks.mask_gradients()
             self.optimizer.step()
-        if self.own_weights:
-            with torch.no_grad():
-                for name, (weight, _) in data.items():
-                    self.weights[name].copy_(weight * self.masks.mask[name])
         if due:
             self.changes = self.update(step, self.masks.layers(seen, self.optimizer))
             self.masks.install(self.changes, self.optimizer)
             self.history.append(self.snapshot())
             self.moved.append(step)
-        self.counts.append(self.masks.nnz())
+        self.counts.append(self.counted())
         self.announced.append(self.announcement(step))
         if self.resumed:
             self.resume(step)
+
+    def take(self, data: Step) -> None:
+        """The data's own weights, and a momentum of all its gradients, inside the masks."""
+        for name, (weight, grad) in data.items():
+            mask = self.masks.mask[name]
+            with torch.no_grad():
+                self.weights[name].copy_(weight * mask)
+            self.past[name].mul_(MOMENTUM).add_(grad)
+            state = self.optimizer.state[self.weights[name]]
+            state.setdefault("momentum_buffer", torch.zeros(SHAPES[name]))
+            state["momentum_buffer"].copy_(self.past[name] * mask)
 
     def resume(self, step: int) -> None:
         """Go on with a new instance that has only the saved state, as after a checkpoint."""

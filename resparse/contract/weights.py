@@ -24,18 +24,18 @@ def masks_fit(toy: Toy) -> None:
 
 
 def counts_are_announced(toy: Toy) -> None:
-    """Per layer, or in total where the budget is global and nnz_at gives one number."""
+    """Per layer, or in total where nnz_at gives one number."""
     run = Run(toy, watch=())
-    glob = run.method.budget == "global"
     for step, (counts, said) in enumerate(zip(run.counts, run.announced, strict=True), start=-1):
+        pairs: list[tuple[str | None, int, int | None]]
         if isinstance(said, Mapping):
             pairs = [(name, count, said.get(name)) for name, count in counts.items()]
-        elif glob and isinstance(said, int):
+        elif isinstance(said, int):
             pairs = [(None, sum(counts.values()), said)]
         else:
-            total = ", or the total of a global budget" if not glob else " or the total, an int"
             raise ContractBroken(
-                f"nnz_at gave {said!r}; valid: a dict of one count for every layer{total}",
+                f"nnz_at gave {said!r}; valid: a dict of one count for every layer, or an int "
+                "where only the total is bound",
                 step=step,
             )
         for name, count, announced in pairs:
@@ -49,10 +49,11 @@ def counts_are_announced(toy: Toy) -> None:
 
 
 def ends_at_its_budget(toy: Toy) -> None:
-    """The density asked for is the last one: per layer, or in total under a global budget."""
+    """The density asked for is the last one: per layer, or where that alone is bound in total."""
     run = Run(toy, watch=())
     last, asked = run.counts[-1], toy.counts
-    if run.method.budget == "layer":
+    pairs: list[tuple[str | None, int, int]]
+    if run.method.budget == "layer" and isinstance(run.announced[0], Mapping):
         pairs = [(name, last[name], count) for name, count in asked.items()]
     else:
         pairs = [(None, sum(last.values()), sum(asked.values()))]
@@ -78,10 +79,10 @@ def no_layer_is_emptied(toy: Toy) -> None:
         raise ContractBroken(what, step=broken.step, layer=broken.layer) from broken
 
 
-def trained(toy: Toy) -> Iterator[tuple[int, Run]]:
+def trained(toy: Toy, *watch: str) -> Iterator[tuple[int, Run]]:
     """Each step of a training by each optimizer, after it was made."""
     for optimizer in OPTIMIZERS:
-        run = Run(toy, [], optimizer=optimizer, watch=())
+        run = Run(toy, [], optimizer=optimizer, watch=watch)
         for step, data in enumerate(draws()):
             run.step(step, data)
             yield step, run
@@ -89,7 +90,7 @@ def trained(toy: Toy) -> Iterator[tuple[int, Run]]:
 
 def nothing_outside_the_masks(toy: Toy) -> None:
     """Neither weights nor moments, by any optimizer."""
-    for step, run in trained(toy):
+    for step, run in trained(toy, "streams", "twice"):
         for name, weight in run.weights.items():
             outside = ~run.masks.mask[name]
             past = [] if ours(toy.cls, *DENSE_MOMENTUM) else moments(run.optimizer, weight)
@@ -109,7 +110,7 @@ def grown_weights_start_at_zero(toy: Toy) -> None:
             continue
         for name, change in run.changes.items():
             new = run.history[-1][name] & ~run.history[-2][name]
-            reset = new if change.reset is None else change.reset
+            reset = new if change.reset is None else change.reset | new
             for tensor in (run.weights[name], *moments(run.optimizer, run.weights[name])):
                 if bool((tensor[reset] != 0).any()):
                     raise ContractBroken(
@@ -162,7 +163,7 @@ def growth_at(run: Run, step: int) -> Growth | None:
 
 
 def random_growth_is_announced(toy: Toy) -> None:
-    """Never more grown than announced, and R_s within 4 standard deviations of its expectation.
+    """Never more explored than announced, and R_s within 4 standard deviations of its expectation.
 
     Of each run over all layers, and of each layer over all seeds.
     """
@@ -183,16 +184,17 @@ def random_growth_is_announced(toy: Toy) -> None:
 
 
 def _announced(run: Run, index: int) -> Growth:
-    """The announcement for an update; ContractBroken where it cannot be, or more was grown."""
-    step, before, after = run.moved[index], run.history[index - 1], run.history[index]
+    """The announcement for an update; ContractBroken where more grew for the first time."""
+    step, after = run.moved[index], run.history[index]
     growth = growth_at(run, step) or {}
     for name, size in SIZES.items():
         k, candidates = growth.get(name, (0, 0))
-        grown = int((after[name] & ~before[name]).sum())
-        if not grown <= k <= candidates <= size:
+        ever = torch.stack([masks[name] for masks in run.history[:index]]).any(dim=0)
+        fresh = int((after[name] & ~ever).sum())
+        if not fresh <= k <= candidates <= size:
             raise ContractBroken(
-                f"{grown} weights grew, random_growth_at announced {k} of {candidates}; valid: "
-                f"all that may grow, of candidates among the {size}",
+                f"{fresh} weights grew for the first time, random_growth_at announced {k} of "
+                f"{candidates}; valid: all that may grow, of candidates among the {size}",
                 step=step,
                 layer=name,
             )

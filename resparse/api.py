@@ -1,0 +1,152 @@
+"""Trainings from a notebook or a script: one method on one workload, and its verified record."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from resparse import plan, registry
+from resparse.artifact import ROOT, check_seeds
+from resparse.configure import make_run
+from resparse.distributions import layer_counts
+from resparse.errors import Missing, RunFailed, UsageError
+from resparse.files import require_writable
+from resparse.frame import records
+from resparse.record import Record, Run, RunStore
+from resparse.resolve import data_folder, images, resolve_method, resolve_workload
+from resparse.runner import Notify, pending, run_all
+from resparse.workloads import Workload, workload
+
+__all__ = ["configured", "records", "run", "train"]
+
+
+def run(
+    method: str,
+    *,
+    workload: str = "digits_resnet8",
+    density: float = 0.1,
+    distribution: str = "erk",
+    seed: int = 0,
+    length: float = 1.0,
+    fields: dict[str, Any] | None = None,
+    recipe: dict[str, Any] | None = None,
+    device: str = "auto",
+    runs: str | Path | None = None,
+    data_root: str | Path | None = None,
+) -> Record:
+    """Train ``method`` and return its verified record; at once where the store has it.
+
+    ``method`` and ``workload`` are names or paths of .py files (a method also what an installed
+    package offers), ``fields`` the method's own, ``recipe`` what to change of the workload's, in
+    its units, ``length`` a factor on its steps. ``runs`` is the run store (default: runs/ of the
+    checkout), ``data_root`` the datasets' folder (default: RESPARSE_DATA). ``dense`` takes neither
+    density nor distribution; a method that needs a parent gets the dense run of the same seed.
+
+    It trains in a process of its own: the torch settings, threads and random state of the caller
+    neither count nor change, and a script needs no ``__main__`` guard. A record that other code
+    made is moved to the store's stale/ and trained again. Raises UsageError for what is not valid,
+    Missing for data or a GPU that is not here, RunFailed saying why a run failed.
+    """
+    root = Path(runs).expanduser().resolve() if runs else ROOT / "runs"
+    store, folder = RunStore(root), data_folder(data_root)
+    made, problem = configured(
+        method,
+        workload_is=workload,
+        density=density,
+        distribution=distribution,
+        seeds=[seed],
+        length=length,
+        fields=fields or {},
+        recipe=recipe or {},
+        store=store,
+        data_root=folder,
+    )
+    how: dict[str, Any] = {"device": device, "data_root": folder, "workers": 1}
+    return train(made, problem, store, command=f"resparse.run({method!r}, ...)", **how)[0]
+
+
+def configured(
+    method: str,
+    *,
+    workload_is: str,
+    density: float,
+    distribution: str,
+    seeds: Sequence[int],
+    length: float,
+    fields: dict[str, Any],
+    recipe: dict[str, Any],
+    store: RunStore,
+    data_root: Path | None,
+) -> tuple[list[Run], Workload]:
+    """The runs, one a seed, and what they train on; everything is checked, nothing trained."""
+    name, sha256 = resolve_method(method, store.root)
+    problem = workload(resolve_workload(workload_is, store.root))
+    if not 0 < length < float("inf"):
+        raise UsageError(f"length = {length}; valid: a number above 0, 1 is the workload's own")
+    if name == "dense":
+        density, distribution = 1.0, "dense"
+    if name == "ltr":
+        raise UsageError(
+            "method ltr trains the mask of a parent that was pruned, and a dense one has none; "
+            "valid here: lth; ltr as a row of a table (resparse reproduce itop/table2)"
+        )
+    try:
+        layer_counts(distribution, problem.shapes, density)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    steps = problem.recipe.changed(recipe).resolve(problem.train_size, length)
+    digest = images(problem, data_root).sha256
+    runs = []
+    for seed in check_seeds(seeds, "seeds"):
+        common: dict[str, Any] = {"recipe": steps, "seed": seed, "dataset_sha256": digest}
+        parent = None
+        if registry.load(name).needs_parent:
+            parent = make_run(problem, "dense", {}, distribution="dense", density=1.0, **common)
+        common |= {"distribution": distribution, "density": density, "method_sha256": sha256}
+        runs.append(make_run(problem, name, fields, parent=parent, **common))
+    return runs, problem
+
+
+def train(
+    runs: Sequence[Run],
+    problem: Workload,
+    store: RunStore,
+    *,
+    device: str,
+    data_root: Path | None,
+    workers: int | None,
+    notify: Notify = lambda run, what: None,
+    command: str = "",
+) -> list[Record]:
+    """The verified record of every run, those that are missing or of other code trained first.
+
+    Raises RunFailed naming the first run that failed, once the others are done.
+    """
+    todo = pending(runs, store, rerun_stale=True)
+    if todo:
+        on = _ready(problem, device, max(run.recipe.batch_size for run in todo))
+        require_writable(store.root, plan.disk_bytes(problem))
+        most = workers or (len(os.sched_getaffinity(0)) if on == "cpu" else 1)
+        where: dict[str, Any] = {"data_root": data_root, "device": on, "workers": most}
+        failed = run_all(todo, store, notify=notify, command=command, **where)
+        for run in todo:
+            if run.key in failed:
+                what = f"run {run.key} ({run.method}, seed {run.seed})"
+                raise RunFailed(f"{what} failed: {failed[run.key]}")
+    done = [store.record(run) for run in runs]
+    return [record for record in done if record is not None]
+
+
+def _ready(problem: Workload, asked: str, batch: int) -> str:
+    """The device to train on; raises Missing with what is not here."""
+    from resparse.reproduce import gpu_lacks, memory_lacks
+
+    device = asked if asked != "auto" else "cuda" if problem.needs_gpu else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"device {device!r}; valid: auto, cpu, cuda")
+    if device == "cuda" and problem.precision == "portable":
+        raise UsageError(f"device cuda: {problem.model} trains in portable numerics; valid: cpu")
+    lacking = (gpu_lacks() or memory_lacks(problem, batch)) if device == "cuda" else []
+    if lacking:
+        raise Missing(f"{problem.model} on {problem.dataset}: {'; '.join(lacking)}")
+    return device

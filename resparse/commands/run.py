@@ -1,0 +1,105 @@
+"""`resparse run`: train one method on one workload."""
+
+import argparse
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from resparse.commands import options
+from resparse.errors import UsageError
+
+if TYPE_CHECKING:
+    from resparse.record import Record
+
+SUMMARY = "train one method on one workload, yours or the suite's"
+EXAMPLE = "resparse run rigl --density 0.1 --seeds 0,1 --set interval=25"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The method, the workload, how sparse, and where."""
+    options.json_option(parser)
+    parser.add_argument("method", help="a name (resparse list) or a file like my_method.py")
+    options.workload(parser, default="digits_resnet8")
+    parser.add_argument("--density", type=float, default=0.1, help="share of weights kept")
+    parser.add_argument("--distribution", default="erk", help="uniform, er or erk (default)")
+    add = partial(parser.add_argument, action="append", default=[])
+    add("--seeds", help="like 0,1,2; repeatable (default: 0)")
+    add("--set", metavar="FIELD=VALUE", help="a field of the method; repeatable")
+    text = "factor on the workload's steps (default: 1)"
+    parser.add_argument("--length", type=float, default=1.0, help=text)
+    options.device(parser)
+    options.runs(parser)
+    options.workers(parser)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Train what is missing; print a line a record, or JSON."""
+    from resparse import api
+    from resparse.artifact import ROOT
+    from resparse.progress import Progress
+    from resparse.record import RunStore
+    from resparse.resolve import resolve_method
+    from resparse.runner import pending
+
+    store, folder = RunStore(given.runs or ROOT / "runs"), options.data_root(given)
+    name, _ = resolve_method(given.method, store.root)
+    runs, problem = api.configured(
+        given.method,
+        workload_is=given.workload,
+        density=given.density,
+        distribution=given.distribution,
+        seeds=options.numbers(given.seeds or ["0"], int, "--seeds"),
+        length=given.length,
+        fields=fields(name, given.set),
+        recipe={},
+        store=store,
+        data_root=folder,
+    )
+    how = {"device": given.device, "data_root": folder, "workers": given.workers}
+    todo = pending(runs, store, rerun_stale=True)
+    total = len({run.key for run in (*runs, *todo)})  # parents as well
+    with Progress(total, total - len(todo), quiet=given.json) as progress:
+        done = api.train(runs, problem, store, notify=progress.notify, **how)
+    if given.json:
+        print(json.dumps([vars(record) for record in done], indent=1))
+    else:
+        for record in done:
+            print(line(record))
+    return 0
+
+
+def fields(method: str, given: list[str]) -> dict[str, Any]:
+    """FIELD=VALUE texts, each value of its field's type; raises UsageError listing the fields."""
+    from resparse import registry
+
+    defaults = registry.own_fields(registry.load(method))
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if name not in defaults or not equals:
+            valid = ", ".join(f"{k}={v}" for k, v in sorted(defaults.items()))
+            raise UsageError(f"--set {text}: method {method} takes; valid: {valid}")
+        found[name] = _typed(text, value, type(defaults[name]))
+    return found
+
+
+def _typed(text: str, value: str, kind: type) -> Any:
+    try:
+        return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+    except (KeyError, ValueError):
+        valid = "true or false" if kind is bool else f"a {kind.__name__}"
+        raise UsageError(f"--set {text}: {value!r}; valid: {valid}") from None
+
+
+def line(record: "Record") -> str:
+    """What a run found, on one line; FLOPs are counted, for no time is saved."""
+    found, run = record.outcome, record.run
+    ended = "" if record.status == "completed" else f"; {record.status}: {record.reason}"
+    return (
+        f"{record.key} {run.method} on {run.model}/{run.dataset}, density {run.density:g} "
+        f"({run.distribution}), seed {run.seed}: top-1 {found['top1_last']:.2f} %, "
+        f"R_s {found['rs']:.3f}, R_s trained {found['rs_trained']:.3f}, "
+        f"train FLOPs {found['train_flops_vs_dense']:.3f}x dense, "
+        f"test FLOPs {found['test_flops'] / found['dense_forward_flops']:.3f}x dense, "
+        f"{record.provenance['wall_s']:.1f} s{ended}"
+    )

@@ -1,0 +1,96 @@
+"""The process that trainings are forked from: torch loaded, numerics set, no script of the caller.
+
+A notebook lives long: it may train in one precision, then in another, and its code may be edited
+in between. What is forked always has the numerics asked for, and the code as it is now.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from resparse.errors import RunFailed
+from resparse.precision import PORTABLE_ENV
+
+_PRELOAD = ["resparse.worker", "sklearn.datasets"]
+_Kind = tuple[str, tuple[tuple[str, int], ...]]  # precision, and the state of the code
+_serving: dict[int, _Kind] = {}  # by process: of the fork server that it started here
+
+
+def context(precision: str) -> ForkServerContext:
+    """Where to start processes of a precision; a fork server of another, or of older code, goes.
+
+    Raises RunFailed where the caller runs one of its own, whose numerics nobody knows.
+    """
+    made = multiprocessing.get_context("forkserver")
+    kind = (precision, _code())
+    running = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    if running is not None and running not in _serving and precision == "portable":
+        raise RunFailed(
+            "this process has a multiprocessing fork server that was started elsewhere, without "
+            "portable numerics: restart the kernel and let resparse train before that is started"
+        )
+    if running in _serving and _serving[running] != kind:
+        _part_from(forkserver._forkserver)
+        del _serving[running]
+    made.set_forkserver_preload(_PRELOAD)
+    with _environment(PORTABLE_ENV if precision == "portable" else {}), _no_main():
+        forkserver.ensure_running()
+    started = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    if started != running:
+        _serving[started] = kind
+    return made
+
+
+def _part_from(server: Any) -> None:
+    """Let the server end once its last process has; the next use starts another.
+
+    There is no public way, and ``_stop`` waits for processes that may have been left behind.
+    """
+    with server._lock:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = server._forkserver_pid = server._forkserver_address = None
+
+
+def start(process: ForkServerProcess) -> None:
+    """Start it without running the caller's script again, which may have no __main__ guard."""
+    with _no_main():
+        process.start()
+
+
+def _code() -> tuple[tuple[str, int], ...]:
+    """The package's files and when each was written."""
+    files = sorted(Path(__file__).resolve().parent.rglob("*.py"))
+    return tuple((str(path), path.stat().st_mtime_ns) for path in files)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables for a process that is started inside; ours are as before afterwards."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Hide the main module, which a new process would otherwise import by its file."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

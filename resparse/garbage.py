@@ -1,0 +1,147 @@
+"""The command `gc`: what of a run store could be freed, and, when told to, freeing it.
+
+What a finished run has committed is never among it, nor anything of a run that a live process
+holds, nor what this version does not know the meaning of.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from resparse.errors import RunFailed
+from resparse.files import read_json, sync_folder, writing
+from resparse.record import RunFolder, RunStore
+
+KINDS = {
+    "stale": "runs that were set aside: made by other code, or unfinished where one was imported",
+    "stale checkpoints": "checkpoints of other code inside a run",
+    "leftovers": "checkpoints of finished runs",
+    "freeze": "stores of freezes at other commits than the one checked out, left unfinished",
+    "temporary": "files that a killed process was writing",
+    "unfinished": "unfinished runs, which a repeated command would continue",
+}
+KEPT = "unfinished"  # freed only when asked for by name
+DAY_S = 86_400.0
+
+
+class Garbage(NamedTuple):
+    """One file or folder that could be freed."""
+
+    kind: str
+    path: Path
+    size_bytes: int
+
+
+def find(store: RunStore, *, commit: str, days: float) -> list[Garbage]:
+    """All that could be freed, by kind and path; nothing is changed.
+
+    ``commit`` is the one checked out, whose freeze may go on; unfinished and temporary things
+    count once nothing in them was written for ``days``.
+    """
+    before = time.time() - days * DAY_S
+    found = [*_in_store(store, commit, before)]
+    for folder in store.folders():
+        if not locked(folder.path):
+            found += _in_run(folder, before)
+    order = list(KINDS)
+    return sorted(found, key=lambda item: (order.index(item.kind), item.path))
+
+
+def _in_store(store: RunStore, commit: str, before: float) -> Iterator[Garbage]:
+    for path in (store.root / "stale").glob("*"):
+        if not locked(path):
+            yield Garbage("stale", path, size(path))
+    for path in store.root.glob("freeze-*"):
+        other = re.fullmatch("freeze-[0-9a-f]{40}", path.name) and path.name != f"freeze-{commit}"
+        if other and path.is_dir() and not any(map(locked, path.iterdir())):
+            yield Garbage("freeze", path, size(path))
+    for folder in (store.root, store.root / "methods", store.root / "workloads"):
+        yield from _temporary(folder, before)
+
+
+def _in_run(folder: RunFolder, before: float) -> Iterator[Garbage]:
+    path = folder.path
+    if not folder.committed and newest(path) < before:
+        yield Garbage("unfinished", path, size(path))
+        return
+    for old in path.glob("stale-*"):
+        yield Garbage("stale checkpoints", old, size(old))
+    if not folder.committed:
+        return
+    try:
+        committed = set(read_json(path / "COMMITTED"))
+    except (OSError, ValueError, TypeError):  # damaged: what belongs to the run is not known
+        return
+    for old in (*path.glob("checkpoint-*"), *path.glob(".checkpoint-*.tmp")):
+        if old.name not in committed:
+            yield Garbage("leftovers", old, size(old))
+    yield from (g for g in _temporary(path, before) if not g.path.name.startswith(".checkpoint-"))
+
+
+def _temporary(folder: Path, before: float) -> Iterator[Garbage]:
+    """Files written aside, .NAME.PID.tmp, whose process is gone."""
+    for path in folder.glob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdecimal() and not _alive(int(pid)) and newest(path) < before:
+            yield Garbage("temporary", path, size(path))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return error.errno != errno.ESRCH
+    return True
+
+
+def locked(path: Path) -> bool:
+    """Whether a live process holds the run in this folder; nothing is written."""
+    try:
+        with (path / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return False
+
+
+def _all_of(path: Path) -> Iterator[Path]:
+    yield path
+    if path.is_dir() and not path.is_symlink():
+        yield from path.rglob("*")
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; a link counts as itself."""
+    files = [p for p in _all_of(path) if p.is_symlink() or not p.is_dir()]
+    return sum(file.lstat().st_size for file in files)
+
+
+def newest(path: Path) -> float:
+    """When anything in it was last written, in seconds since 1970."""
+    return max(p.lstat().st_mtime for p in _all_of(path))
+
+
+def free(item: Garbage, store: RunStore) -> None:
+    """Delete it for good; raises RunFailed where a process has taken its run up meanwhile."""
+    near = {item.path, item.path.parent}
+    runs = [folder for folder in store.folders() if folder.path in near]
+    with contextlib.ExitStack() as held:
+        for run in runs:
+            held.enter_context(run.lock())
+        if any(map(locked, (item.path, *item.path.glob("*")))) and not runs:
+            raise RunFailed(f"{item.path} is in use by now: repeat the command")
+        with writing(item.path):
+            if item.path.is_dir() and not item.path.is_symlink():
+                shutil.rmtree(item.path)
+            else:
+                item.path.unlink(missing_ok=True)
+            sync_folder(item.path.parent)
