@@ -87,6 +87,6 @@ def words(test: DropTest, seeds: int, p: float) -> str:
     """What a drop test found, and could have found, against ``seeds`` frozen seeds not ours."""
     return (
         f"not identical to the frozen runs, difference {test.difference:+z.2f} to {seeds} "
-        f"other seeds, one-sided p {p:.3{'g' if p < ALPHA else 'f'}} (Holm), a drop of "
+        f"other seeds, one-sided p {p:.3f} (Holm), a drop of "
         f"{test.smallest_visible_drop:.2f} could have been seen"
     )

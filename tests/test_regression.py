@@ -109,7 +109,7 @@ def test_a_drop_beyond_chance_is_a_regression_with_size_p_and_what_could_be_seen
     assert found.test.smallest_visible_drop == pytest.approx(alone)
     text = retrain.text(findings, 3)
     line = next(x for x in text.splitlines() if x.startswith("SET"))
-    for words in ("digits_mlp", "sparsity 0.9", "REGRESSION", "-3.00", f"p {found.p:.3g}"):
+    for words in ("digits_mlp", "sparsity 0.9", "REGRESSION", "-3.00", f"p {found.p:.3f}"):
         assert words in line
     assert f"a drop of {alone:.2f} could have been seen" in line
     assert "3 rows retrained with 3 seeds each: 1 identical, 1 regressions" in text

@@ -1,0 +1,93 @@
+"""The command `regression` in a checkout of its own: as frozen, then with faults put into it."""
+
+import json
+import re
+
+import checkout
+import pytest
+
+PANEL = """
+[panel]
+title = "t"
+sparsities = [0.9]
+distribution = "erk"
+margin_pp = 0.5
+margin_reason = "none"
+
+[levels.smoke]
+workloads = ["digits_mlp"]
+seeds = [0, 1, 2, 3, 4, 5, 6, 7]
+shows = "nothing"
+
+[[baseline]]
+label = "SET"
+method = "set"
+distribution = "erk"
+fields = { interval = 9 }
+"""
+EPOCHS = "epochs=50,"
+LR = "base=recipe.lr,"
+ALPHA = "alpha: float = 0.3"
+
+
+def edit(path, old, new):
+    """Replace ``old`` wherever it stands in a file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def resparse(folder, *arguments):
+    """Exit code and output of a command, on one worker."""
+    process = checkout.python(folder, "-m", "resparse", *arguments, "--workers", "1")
+    out, errors = process.communicate(timeout=300)
+    return process.returncode, out + errors
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory):
+    """A checkout whose panel is SET on a small MLP for a few epochs, frozen."""
+    folder = checkout.tiny_checkout(tmp_path_factory.mktemp("panel"), rows=["Static"], epochs=1)
+    (folder / "benchmarks" / "compare" / "panel.toml").write_text(PANEL)
+    edit(folder / "resparse" / "workloads.py", EPOCHS, "epochs=3,")
+    checkout.commit(folder)
+    code, said = resparse(folder, "freeze", "compare/panel")
+    assert code == 0, said
+    return folder
+
+
+def test_what_is_frozen_is_identical_and_the_store_is_gone(frozen):
+    code, said = resparse(frozen, "regression")
+    assert code == 0, said
+    assert "SET, digits_mlp, sparsity 0.9: IDENTICAL: identical in 3 seeds" in said
+    assert "1 rows retrained with 3 seeds each: 1 identical, 0 regressions" in said
+    assert "3 runs, 0 already done, 3 to train" in said
+    assert list((frozen / "runs").iterdir()) == []
+
+
+def test_a_lower_learning_rate_in_the_trainer_is_a_regression(frozen):
+    trainer = frozen / "resparse" / "trainer.py"
+    edit(trainer, LR, "base=recipe.lr / 8,")
+    try:
+        code, said = resparse(frozen, "regression", "--json")
+    finally:
+        edit(trainer, "base=recipe.lr / 8,", LR)
+    assert code == 1, said
+    (row,) = json.loads(said)["rows"]
+    assert (row["row"], row["workload"], row["sparsity"]) == ("SET", "digits_mlp", 0.9)
+    assert (row["verdict"], row["regression"]) == ("DEVIATES low", True)
+    assert row["difference"] < -row["smallest_visible_drop"]
+    assert row["p"] < 0.05
+
+
+def test_a_default_that_changed_makes_another_panel(frozen):
+    method = frozen / "methods" / "set.py"
+    edit(method, ALPHA, "alpha: float = 0.2")
+    try:
+        code, said = resparse(frozen, "regression")
+    finally:
+        edit(method, "alpha: float = 0.2", ALPHA)
+    assert code == 4
+    assert re.search(r"another panel \(8 runs are no longer in it, 8 not yet frozen; first", said)
+    assert "nox -s freeze -- compare/panel" in said
+    assert "to train" not in said
