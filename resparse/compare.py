@@ -13,6 +13,7 @@ from resparse.comparison import Comparison, Found, compare
 from resparse.contract_process import check_apart
 from resparse.errors import RunFailed, UsageError
 from resparse.files import read_json, require_writable, write_atomic
+from resparse.frozen import frozen_lines
 from resparse.pace import paces
 from resparse.panel import Entrant, Entry, PanelLevel
 from resparse.progress import Progress
@@ -64,7 +65,7 @@ def compare_method(request: Request) -> int:
         for baseline in baselines
         for entry in panel.entries(baseline, level, problems, hashes, **shape)  # type: ignore[arg-type]
     ]
-    frozen = frozen_lines() if request.level == "smoke" else {}
+    frozen = {line["key"]: line for line in frozen_lines("compare/panel", request.level)}
     store = RunStore(request.runs)
     device = _train([*ours, *(e for e in theirs if e.run.key not in frozen)], problems, request)
     result = compare(
@@ -96,15 +97,6 @@ def _problems(request: Request, level: PanelLevel) -> dict[str, Workload]:
         return panel.problems(level.workloads, request.level)
     names = [resolve_workload(reference, request.runs) for reference in request.workloads]
     return {name: workload(name) for name in names}
-
-
-def frozen_lines() -> dict[str, dict[str, Any]]:
-    """The frozen records of the panel by run key; empty where there is no such file."""
-    file = ROOT / panel.FROZEN
-    if not file.is_file():
-        return {}
-    lines = (json.loads(line) for line in file.read_text().splitlines())
-    return {line["key"]: line for line in lines}
 
 
 def _train(entries: Sequence[Entry], problems: Mapping[str, Workload], request: Request) -> str:

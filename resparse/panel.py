@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from resparse import data, registry
+from resparse import registry, resolve
 from resparse.artifact import ROOT, check_seeds, check_sparsity
 from resparse.configure import make_run
 from resparse.errors import Missing, UsageError
@@ -107,7 +107,7 @@ def problems(names: Sequence[str], level: str) -> dict[str, Workload]:
 
 def images(problems: Mapping[str, Workload], root: Path | None) -> dict[str, str]:
     """Hash of each workload's dataset, which must be here."""
-    return {name: data.load(p.dataset, root).sha256 for name, p in problems.items()}
+    return {name: resolve.images(problem, root).sha256 for name, problem in problems.items()}
 
 
 def entries(
