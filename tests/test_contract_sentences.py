@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from faults import Sound, mine
+from test_contract_faults_masks import pruned_anew, shrinking
 
 from resparse import registry
-from resparse.contract import CHECKS, check
+from resparse.contract import CHECKS, check, conduct, weights
 from resparse.contract.toy import SHAPES, TOTAL, ours, toy_of
 from resparse.errors import ContractBroken, UsageError
+from resparse.masks import top_k
 from resparse.method import Method, require
 from resparse.schedules import is_due
 
@@ -211,3 +213,31 @@ def test_a_namesake_from_elsewhere_is_not_exempt():
     assert not ours(mine(__module__="dense"), "dense")
     assert toy_of(registry.load("dense"), {}).counts == {"fc1": 48, "fc2": 40, "fc3": 15}
     assert TOTAL == 20
+
+
+# what only looks like a fault
+
+
+def ranked(self, layers):
+    """The largest weights; a draw is made for ties alone, and there are none."""
+    counts = self.target_counts()
+    return {n: top_k(x.weight.abs(), counts[n], ties=self.rng) for n, x in layers.items()}
+
+
+def refusing(self, layers):
+    if sum(self.target_counts().values()) < 10:
+        raise ValueError("too few weights")
+    return Method.init_masks(self, layers)
+
+
+def test_what_only_looks_like_a_fault_passes():
+    still = {"updates_at": Method.updates_at, "update_masks": Method.update_masks}
+    conduct.other_seed_other_masks(toy_of(mine(init_masks=ranked, **still), {}))
+    weights.no_layer_is_emptied(toy_of(mine(init_masks=refusing), {}))
+    regrows = mine(  # as GraNet: fewer each time, but some return by their gradients
+        init_masks=lambda self, layers: {n: x.mask | True for n, x in layers.items()},
+        update_masks=pruned_anew,
+        nnz_at=shrinking,
+        random_growth_at=Method.random_growth_at,
+    )
+    weights.pruned_weights_stay_pruned(toy_of(regrows, {}))
