@@ -36,7 +36,9 @@ def test_a_first_mask_of_one_weight_too_many_is_refused_before_the_first_step(
 
     monkeypatch.setattr(cls, "init_masks", one_more)
     n = counts_of(make_run("static"))["stages.2.conv2"]
-    with pytest.raises(RunFailed, match=rf"step -1: layer stages\.2\.conv2: {n + 1} .* {n} ann"):
+    with pytest.raises(
+        RunFailed, match=rf"before step 0: layer stages\.2\.conv2: {n + 1} .* {n} ann"
+    ):
         train_to(tmp_path, make_run("static"))
 
 

@@ -29,7 +29,7 @@ def test_it_fits_the_promised_length():
 
 def test_every_path_it_names_exists():
     paths = set(re.findall(r"\]\(([^)]+)\)", README))
-    paths |= {p for p in re.findall(r"`([\w/]+/(?:[\w.]+)?)`", README)}
+    paths |= set(re.findall(r"`([\w/]+/(?:[\w.]+)?)`", README))
     assert len(paths) > 5
     for path in paths:
         assert (ROOT / path).exists(), path
