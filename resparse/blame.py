@@ -66,7 +66,8 @@ def guarded(
         said = f"{kind}{error}"
         if isinstance(error, Overtime):
             said = f"it did not return within {limit_s:.0f} s; valid: calls that end"
-        place, layer = own_line(error, registry.source(method)), layer_of(error, layers)
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        place, layer = own_line(error, registry.source(method)), layer_of(error, frames, layers)
         named = f", layer {layer}" if layer and f"layer {layer}" not in said else ""
         raise RunFailed(f"method {method}, {at}{named}: {said} ({place})") from error
     for (name, part), version in versions().items():
@@ -85,11 +86,13 @@ def own_line(error: BaseException, file: Path) -> str:
     return f"{found.parent.name}/{found.name}:{own[-1].lineno}"
 
 
-def layer_of(error: BaseException, layers: Collection[str]) -> str | None:
-    """The layer whose name is the missing key, or the only one among a frame's variables."""
+def layer_of(
+    error: BaseException, frames: Collection[FrameType], layers: Collection[str]
+) -> str | None:
+    """The layer whose name is the missing key, or the one that a frame is at (layer_among)."""
     if isinstance(error, KeyError) and error.args and error.args[0] in list(layers):
         return str(error.args[0])
-    return layer_among([frame for frame, _ in traceback.walk_tb(error.__traceback__)], layers)
+    return layer_among(frames, layers)
 
 
 def layer_among(frames: Collection[FrameType], layers: Collection[str]) -> str | None:

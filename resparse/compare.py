@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resparse import compare_page, panel, registry
+from resparse import compare_page, panel
 from resparse.artifact import ROOT
 from resparse.comparison import Comparison, Found, compare
 from resparse.contract_process import check_apart
-from resparse.errors import RunFailed, UsageError
+from resparse.errors import RunFailed
 from resparse.files import read_json, require_writable, write_atomic
 from resparse.frozen import frozen_lines
 from resparse.pace import paces
@@ -21,6 +21,7 @@ from resparse.record import Run, RunStore
 from resparse.reproduce import Options, require_ready
 from resparse.resolve import resolve_method, resolve_workload
 from resparse.runner import pending, run_all
+from resparse.settings import settings
 from resparse.workloads import Workload, workload
 
 
@@ -47,13 +48,13 @@ def compare_method(request: Request) -> int:
     level = found.level(request.level)
     problems = _problems(request, level)
     portable = any(problem.precision == "portable" for problem in problems.values())
-    checks = check_apart(request.reference, request.runs, portable=portable)
+    checks = check_apart(request.reference, request.runs, texts=request.settings, portable=portable)
     name, digest = resolve_method(request.reference, request.runs)
     entrant = Entrant(
         label=name,
         method=name,
         distribution=request.distribution or found.panel.distribution,
-        fields=typed_fields(name, request.settings),
+        fields=settings(name, request.settings),
         method_sha256=digest,
     )
     baselines = [b for b in found.baseline if b.method != name or b.label != name]
@@ -225,28 +226,3 @@ def _report(request: Request, result: Comparison, facts: "compare_page.Facts") -
         compare_page.to_terminal(result, facts)
         print(f"written: {', '.join(str(path) for path in written)}")
     return 0
-
-
-def typed_fields(name: str, texts: Sequence[str]) -> dict[str, Any]:
-    """``--set name=value`` by the type of the method's field."""
-    own = registry.own_fields(registry.load(name))
-    fields: dict[str, Any] = {}
-    for text in texts:
-        key, found, value = text.partition("=")
-        if not found or key not in own:
-            valid = ", ".join(f"{k}={v}" for k, v in own.items()) or "none: it has no fields"
-            raise UsageError(f"--set {text}: method {name} has no such field; valid: {valid}")
-        fields[key] = typed(value, own[key], f"--set {text}")
-    return fields
-
-
-def typed(text: str, default: object, where: str) -> object:
-    """``text`` as the default's type: true and false, whole numbers, numbers, words."""
-    if isinstance(default, bool):
-        if text not in ("true", "false"):
-            raise UsageError(f"{where}; valid: true or false")
-        return text == "true"
-    try:
-        return type(default)(text) if isinstance(default, int | float) else text
-    except ValueError:
-        raise UsageError(f"{where}; valid: a {type(default).__name__}") from None

@@ -1,6 +1,7 @@
 """The contract suite on one method, in a process of its own that may hang or die without harm."""
 
 import signal
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -15,9 +16,14 @@ GRACE_S = 10.0  # for a process that cannot even answer the alarm
 
 
 def check_apart(
-    reference: str, runs: Path, *, portable: bool = True, limit_s: float = LIMIT_S
+    reference: str,
+    runs: Path,
+    *,
+    texts: Sequence[str] = (),
+    portable: bool = True,
+    limit_s: float = LIMIT_S,
 ) -> list[str]:
-    """Names of the checks that the method passed.
+    """Names of the checks that the method passed, its fields set as ``texts`` say (settings).
 
     ``portable``: whether this command trains in portable numerics (see forking). Raises
     ContractBroken for the first it does not, and where it has not returned after
@@ -26,7 +32,9 @@ def check_apart(
     context = forking.context("portable" if portable else "fp32")
     news: Connection[Any, Any]
     news, end = context.Pipe(duplex=False)
-    process = context.Process(target=_check, args=(end, reference, str(runs), limit_s))
+    process = context.Process(
+        target=_check, args=(end, reference, str(runs), tuple(texts), limit_s)
+    )
     forking.start(process)
     end.close()
     name = Path(reference).stem
@@ -56,10 +64,13 @@ def check_apart(
     )
 
 
-def _check(end: "Connection[Any, Any]", reference: str, runs: str, limit_s: float) -> None:
+def _check(
+    end: "Connection[Any, Any]", reference: str, runs: str, texts: Sequence[str], limit_s: float
+) -> None:
     from resparse import contract, registry
     from resparse.contract.toy import SHAPES
     from resparse.resolve import resolve_method
+    from resparse.settings import settings
 
     def ring(number: int, frame: FrameType | None) -> None:
         """Say at which layer it hangs; the parent then ends this process."""
@@ -71,7 +82,10 @@ def _check(end: "Connection[Any, Any]", reference: str, runs: str, limit_s: floa
         name, _ = resolve_method(reference, Path(runs))
         cls = registry.load(name)
         passed = contract.check(
-            cls, {}, name=name, progress=lambda check, step: end.send(("at", check, step))
+            cls,
+            settings(name, texts),
+            name=name,
+            progress=lambda check, step: end.send(("at", check, step)),
         )
         end.send(("passed", passed))
     except ContractBroken as error:

@@ -8,10 +8,11 @@ import pytest
 from checkout import tiny_checkout, use
 
 from resparse.__main__ import main
-from resparse.compare import tried, typed_fields
+from resparse.compare import tried
 from resparse.contract_process import check_apart
 from resparse.errors import ContractBroken, UsageError
 from resparse.record import RunStore
+from resparse.settings import settings
 
 MINE = '''"""Mine (ours, 2026): replace a share of the weights, by gradient, at every interval."""
 
@@ -220,12 +221,12 @@ def test_bad_arguments(arguments, words, capsys):
 
 
 def test_fields_are_read_by_their_type():
-    assert typed_fields("set", ["interval=5", "alpha=0.25", "regrow_dropped=false"]) == {
+    assert settings("set", ["interval=5", "alpha=0.25", "regrow_dropped=false"]) == {
         "interval": 5, "alpha": 0.25, "regrow_dropped": False,
     }  # fmt: skip
     for text in ("interval=5.5", "alfa=1", "regrow_dropped=no", "interval"):
         with pytest.raises(UsageError, match=re.escape(text)):
-            typed_fields("set", [text])
+            settings("set", [text])
 
 
 def test_json_holds_the_whole_comparison(compared, monkeypatch, capsys):

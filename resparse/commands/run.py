@@ -3,10 +3,9 @@
 import argparse
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resparse.commands import options
-from resparse.errors import UsageError
 
 if TYPE_CHECKING:
     from resparse.record import Record
@@ -40,6 +39,7 @@ def execute(given: argparse.Namespace) -> int:
     from resparse.record import RunStore
     from resparse.resolve import resolve_method
     from resparse.runner import pending
+    from resparse.settings import settings
 
     store, folder = RunStore(given.runs or ROOT / "runs"), options.data_root(given)
     name, _ = resolve_method(given.method, store.root)
@@ -50,7 +50,7 @@ def execute(given: argparse.Namespace) -> int:
         distribution=given.distribution,
         seeds=options.numbers(given.seeds or ["0"], int, "--seeds"),
         length=given.length,
-        fields=fields(name, given.set),
+        fields=settings(name, given.set),
         recipe={},
         store=store,
         data_root=folder,
@@ -66,29 +66,6 @@ def execute(given: argparse.Namespace) -> int:
         for record in done:
             print(line(record))
     return 0
-
-
-def fields(method: str, given: list[str]) -> dict[str, Any]:
-    """FIELD=VALUE texts, each value of its field's type; raises UsageError listing the fields."""
-    from resparse import registry
-
-    defaults = registry.own_fields(registry.load(method))
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if name not in defaults or not equals:
-            valid = ", ".join(f"{k}={v}" for k, v in sorted(defaults.items()))
-            raise UsageError(f"--set {text}: method {method} takes; valid: {valid}")
-        found[name] = _typed(text, value, type(defaults[name]))
-    return found
-
-
-def _typed(text: str, value: str, kind: type) -> Any:
-    try:
-        return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
-    except (KeyError, ValueError):
-        valid = "true or false" if kind is bool else f"a {kind.__name__}"
-        raise UsageError(f"--set {text}: {value!r}; valid: {valid}") from None
 
 
 def line(record: "Record") -> str:

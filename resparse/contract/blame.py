@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from resparse.blame import layer_of
 from resparse.errors import ContractBroken
 from resparse.method import Method
 
@@ -40,7 +41,7 @@ def blamed(
         raise ContractBroken(
             f"{what} raised {said} ({_place(cls, frames)}); valid: {VALID[what]}",
             step=step,
-            layer=_layer(error, [frame for frame, _ in frames], layers),
+            layer=layer_of(error, [frame for frame, _ in frames], layers),
         ) from error
 
 
@@ -64,15 +65,3 @@ def _place(cls: type[Method], frames: list[tuple[FrameType, int]]) -> str:
         return f"class {cls.__name__}"
     frame, line = frames[-1]
     return f"{_files(cls)[frame.f_code.co_filename]}:{line}"
-
-
-def _layer(error: BaseException, frames: list[FrameType], layers: Collection[str]) -> str | None:
-    """The layer whose name is the missing key, or the only one among a frame's variables."""
-    if isinstance(error, KeyError) and error.args and error.args[0] in list(layers):
-        return str(error.args[0])
-    for frame in reversed(frames):
-        texts = {value for value in frame.f_locals.values() if isinstance(value, str)}
-        named = texts & set(layers)
-        if len(named) == 1:
-            return named.pop()
-    return None
