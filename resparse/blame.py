@@ -46,15 +46,12 @@ def guarded(
 ) -> Iterator[None]:
     """Blame a method by name for what it raises, writes in place, or never ends."""
 
-    def versions() -> dict[tuple[str, str], int]:
-        return {
-            (name, part): tensor._version
-            for name, layer in layers.items()
-            for part, tensor in layer._asdict().items()
-            if tensor is not None
-        }
-
-    before = versions()
+    shown = [  # one list: it is made at every step of a method that watches
+        (name, part, tensor, tensor._version)
+        for name, layer in layers.items()
+        for part, tensor in zip(layer._fields, layer, strict=True)
+        if tensor is not None
+    ]
     at = "before step 0" if step < 0 else f"step {step}"
     try:
         with alarm(limit_s):
@@ -70,8 +67,8 @@ def guarded(
         place, layer = own_line(error, registry.source(method)), layer_of(error, frames, layers)
         named = f", layer {layer}" if layer and f"layer {layer}" not in said else ""
         raise RunFailed(f"method {method}, {at}{named}: {said} ({place})") from error
-    for (name, part), version in versions().items():
-        if version != before[name, part]:
+    for name, part, tensor, version in shown:
+        if tensor._version != version:
             raise RunFailed(
                 f"method {method}, {at}, layer {name}: it wrote into {part}; valid: leave "
                 "what it is given as it is and return a Change"
