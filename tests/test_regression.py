@@ -91,15 +91,10 @@ def test_a_drop_beyond_chance_is_a_regression_with_size_p_and_what_could_be_seen
         Verdict.DEVIATES_LOW,
         Verdict.IDENTICAL,
     ]
-    # the pool by hand: ours of Static and SET, their seven other frozen ones, all ten of RigL
-    tops = [90.001, 89.3, 90.7]
-    ours = sum((top - sum(tops) / 3) ** 2 for top in tops), 2 * 0.5
+    # by hand: of SET's ten values, three of ours and seven others, whatever the other rows' spread
     seven = frozen_at(90.0)[3:]
-    others = sum((x - sum(seven) / 7) ** 2 for x in seven)
-    ten = frozen_at(80.0)
-    whole = sum((x - sum(ten) / 10) ** 2 for x in ten)
-    df = 2 + 2 + 6 + 6 + 9
-    variance = (sum(ours) + 2 * others + whole) / df
+    df = 2 + 6
+    variance = (2 * 0.5 + sum((x - sum(seven) / 7) ** 2 for x in seven)) / df
     t = -3.0 / math.sqrt(variance * (1 / 3 + 1 / 7))
     found = findings[1]
     assert found.test.difference == pytest.approx(-3.0)
@@ -118,7 +113,7 @@ def test_a_drop_beyond_chance_is_a_regression_with_size_p_and_what_could_be_seen
 
 def test_a_drop_that_could_just_be_seen_is_seen_four_times_in_five():
     found = judge(three_rows(3.0), 0.5)[1].test
-    df, drop = 25, found.smallest_visible_drop
+    df, drop = 8, found.smallest_visible_drop
     se = found.difference / stats.t.ppf(found.p_one_sided, df)
     assert stats.nct.sf(stats.t.ppf(1 - 0.05 / 2, df), df, drop / se) == pytest.approx(0.8)
 
@@ -150,8 +145,18 @@ def test_holm_is_over_the_rows_that_are_not_identical():
     assert alone.verdict is Verdict.DEVIATES_LOW
     high = [sum(others) / 7 + gap + x - 90.0 for x in one]
     both = judge([row("SET", low, frozen), row("Static", high, frozen)], 0.5)
-    assert both[0].test.p_one_sided < 0.05 < both[0].p
+    assert both[0].test.p_one_sided == pytest.approx(0.04)
+    assert both[0].p == pytest.approx(0.08)
     assert not both[0].regression
+
+
+def test_a_row_is_tested_with_its_own_spread():
+    """A dense row spreads by 0.3 points and a sparse one by 5: the one says nothing of the other."""
+    low = row("Dense", [89.0 - STEP, 89.0, 89.0 + STEP], frozen_at(90.0))
+    wide = row("RigL", [70.0, 60.0, 80.0], frozen_at(70.0, spread=10.0))
+    (alone,), both = judge([low], 0.5), judge([low, wide], 0.5)
+    assert both[0].test[:2] == alone.test[:2]
+    assert both[0].test.smallest_visible_drop > alone.test.smallest_visible_drop  # Holm's price
 
 
 @pytest.mark.parametrize(
