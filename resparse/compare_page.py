@@ -213,7 +213,8 @@ def _protocol(result: Comparison, facts: Facts) -> Grid:
 def _caption(result: Comparison) -> str:
     return (
         f"Test top-1 against training FLOPs; {result.label} is the star, a line joins a baseline's "
-        "lengths, bars are one standard deviation over seeds."
+        "lengths, bars are one standard deviation over seeds. What lies far below every full "
+        "training is cut."
     )
 
 

@@ -17,7 +17,8 @@ COLOURS = ("#4b5563", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 def figure(label: str, summaries: Sequence[Summary], settings: Sequence[Setting]) -> str:
     """One panel a setting, as SVG, the same file for the same numbers.
 
-    A line joins an entrant's lengths; the bars are one standard deviation over seeds.
+    A line joins an entrant's lengths; the bars are one standard deviation over seeds. The axis of
+    accuracy begins below the lowest of length 1: what shortened trainings reach lower is cut.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -40,6 +41,7 @@ def figure(label: str, summaries: Sequence[Summary], settings: Sequence[Setting]
         front = [points[name] for name in pareto(points)]
         ax.step(*zip(*front, strict=True), where="post", color="#bbbbbb", lw=5, zorder=0, alpha=0.6)
         ax.set_xscale("log")
+        ax.set_ylim(bottom=_floor(here))
         ticks = [t for t in (0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0) if _spans(here, t)]
         ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
         ax.set_xticks([], minor=True)
@@ -57,6 +59,12 @@ def figure(label: str, summaries: Sequence[Summary], settings: Sequence[Setting]
     with mpl.rc_context({"svg.hashsalt": "resparse", "svg.fonttype": "none"}):
         drawn.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()
+
+
+def _floor(summaries: Sequence[Summary]) -> float:
+    """Where the axis begins: far shortened trainings would press all others into a corner."""
+    lowest = min(s.top1 - s.std for s in summaries if s.length == 1)
+    return max(0.0, lowest - 8.0)
 
 
 def _spans(summaries: Sequence[Summary], tick: float) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from resparse.__main__ import main
 from resparse.contract_process import check_apart
+from resparse.files import sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,6 +27,13 @@ def test_the_readmes_method_is_short_and_keeps_the_contract(tmp_path):
     (text,) = blocks("README.md")
     assert len([line for line in text.splitlines() if line]) <= 15
     assert len(check_apart(written(tmp_path, "mine", text), tmp_path / "runs")) >= 15
+
+
+def test_the_page_that_is_shown_is_of_the_readmes_method():
+    (text,) = blocks("README.md")
+    page = (ROOT / "reports" / "compare" / "mine.md").read_text()
+    assert f"sha256 {sha256(text)}" in page
+    assert re.search(r"worse than [^.;]*RigL", page)
 
 
 def test_the_templates_method_keeps_the_contract(tmp_path):
