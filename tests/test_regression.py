@@ -133,7 +133,7 @@ def test_a_higher_accuracy_is_no_regression():
 
 
 def test_holm_is_over_the_rows_that_are_not_identical():
-    """A drop of one-sided p .04 alone is a regression, beside one that is not lower it is none."""
+    """A drop of one-sided p .04 is a regression alone, beside a row that is not lower none."""
     frozen = frozen_at(90.0)
     others = frozen[3:]
     one = [90.0, 90.0 - STEP, 90.0 + STEP]
