@@ -36,9 +36,7 @@ def lock_hash(name: str) -> str:
 def find_uv(session: nox.Session) -> str:
     """The uv installed beside nox, else the one on PATH."""
     found, uv = nox.virtualenv.find_uv()[:2]
-    if not found:
-        session.error("uv was not found: python3 -m pip install uv")
-    return uv
+    return uv if found else session.error("uv was not found: python3 -m pip install uv")
 
 
 def environment(session: nox.Session, lock: str = "default") -> str:
@@ -104,37 +102,35 @@ command("bench", "Time the work on masks: -- masks.")
 @nox.session
 def tests(session: nox.Session) -> None:
     """Pytest on two workers of one thread each; what follows -- goes to pytest."""
-    python = environment(session)
-    session.run(python, "-m", "pytest", "-n", "2", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    run = ("-m", "pytest", "-n", "2", *session.posargs)
+    session.run(environment(session), *run, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff, and mypy --strict on the package with methods/ where the wheel puts it."""
     python = environment(session)
-    session.run(python, "-m", "ruff", "check", ".")
-    session.run(python, "-m", "ruff", "format", "--check", ".")
+    for check in ("check .", "format --check ."):
+        session.run(python, "-m", "ruff", *check.split())
     package = ROOT / ".nox" / "typed" / "resparse"  # mypy does not follow package-dir: links do
     shutil.rmtree(package.parent, ignore_errors=True)
     package.mkdir(parents=True)
     for entry in (*(ROOT / "resparse").iterdir(), ROOT / "methods"):
-        if entry.name != "__pycache__":
-            (package / entry.name).symlink_to(entry)
-    settings = ("--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", "../mypy-cache")
+        (package / entry.name).symlink_to(entry)
+    settings = "--strict --config-file=../../pyproject.toml --cache-dir=../mypy-cache"
     with session.chdir(package.parent):
-        session.run(python, "-m", "mypy", "--strict", *settings, "-p", "resparse")
+        session.run(python, "-m", "mypy", *settings.split(), "-p", "resparse")
 
 
 @nox.session
 def lock(session: nox.Session) -> None:
     """Re-resolve the locks; pins stay unless ``-- --upgrade``. FFCV needs its Debian packages."""
-    uv = find_uv(session)
     for name in ("build", "default", "v100", "ffcv"):  # build first: reading ffcv's metadata builds
         ffcv = f"--extra ffcv -b {BUILD} " if name == "ffcv" else ""
         project = f"{ffcv}--extra dev -c requirements/{name}.in pyproject.toml"
         sources = "requirements/build.in" if name == "build" else project
-        line = f"{COMPILE} --no-header -q {sources} -o requirements/{name}.lock"
-        session.run(uv, *line.split(), *session.posargs)
+        line = f"{COMPILE} --no-header -q {sources} -o requirements/{name}.lock".split()
+        session.run(find_uv(session), *line, *session.posargs)
 
 
 @nox.session

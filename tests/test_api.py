@@ -97,7 +97,9 @@ def test_an_empty_store_has_the_columns(runs):
 def test_a_run_that_fails_says_why(tmp_path, runs):
     text = METHOD + "    def init_masks(self, layers):\n        raise KeyError('no such layer')\n"
     file = written(tmp_path / "mine.py", text)
-    with pytest.raises(RunFailed, match=r"mine, seed 0\) failed: method mine, step -1: .*no such"):
+    with pytest.raises(
+        RunFailed, match=r"mine, seed 0\) failed: method mine, before step 0: .*no such"
+    ):
         resparse.run(str(file), runs=runs, **SHORT)
     assert len(resparse.records(runs)) == 0
 

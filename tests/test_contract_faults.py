@@ -15,8 +15,6 @@ from resparse.schedules import is_due
 
 DECLARED = [
     fault(conduct.cites_a_source, "cites no source", __module__="nowhere"),
-    fault(conduct.cites_a_source, "class Mine has no docstring", __doc__=None),
-    fault(conduct.cites_a_source, "class Mine has no docstring", __doc__="Mine(*, order: str)"),
     fault(conduct.declares_what_it_does, "grads = 'some'; valid: never, update", grads="some"),
     fault(conduct.declares_what_it_does, "budget = 'all'; valid: layer, global", budget="all"),
     fault(conduct.declares_what_it_does, "observe is defined but never called", grads="update"),

@@ -133,7 +133,7 @@ def test_a_higher_accuracy_is_no_regression():
 
 
 def test_holm_is_over_the_rows_that_are_not_identical():
-    """A drop of one-sided p .04 is a regression alone, beside a row that is not lower none."""
+    """A drop of one-sided p .04 alone is a regression, beside one that is not lower it is none."""
     frozen = frozen_at(90.0)
     others = frozen[3:]
     one = [90.0, 90.0 - STEP, 90.0 + STEP]
@@ -151,7 +151,7 @@ def test_holm_is_over_the_rows_that_are_not_identical():
 
 
 def test_a_row_is_tested_with_its_own_spread():
-    """A dense row spreads by 0.3 points, a sparse one by 5: neither tells of the other."""
+    """A dense row spreads by 0.3 points and a sparse one by 5: neither speaks of the other."""
     low = row("Dense", [89.0 - STEP, 89.0, 89.0 + STEP], frozen_at(90.0))
     wide = row("RigL", [70.0, 60.0, 80.0], frozen_at(70.0, spread=10.0))
     (alone,), both = judge([low], 0.5), judge([low, wide], 0.5)

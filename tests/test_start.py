@@ -9,6 +9,7 @@ import torch
 from conftest import (
     METHODS,
     PARENTS,
+    REWIND,
     STEPS,
     Watched,
     counts_of,
@@ -57,6 +58,18 @@ def test_a_run_starts_from_the_weights_that_its_seed_draws(method, tmp_path):
         assert t.model.get_parameter(name).grad is None
     for ours, theirs in zip(t.model.buffers(), fresh().buffers(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_ltr_starts_from_the_parents_snapshot(tmp_path):
+    run = make_run("ltr")
+    parent = parent_of(run, tmp_path)
+    assert parent is not None
+    t = start(run, digits.load(), counts_of(run), parent, torch.device("cpu"))
+    assert t.progress.step == REWIND
+    for name, tensor in t.model.state_dict().items():
+        mask = parent[0].masks.get(name.removesuffix(".weight"))
+        expected = parent[1][name] if mask is None else parent[1][name] * mask
+        assert torch.equal(tensor, expected), name
 
 
 # SNIP's scores

@@ -13,7 +13,6 @@ import torch
 from conftest import (
     METHODS,
     PER_EPOCH,
-    REWIND,
     STEPS,
     Watched,
     counts_of,
@@ -143,18 +142,6 @@ def test_final_weights_are_zero_outside_masks_and_counts_as_announced(method, tm
     assert (outcome["maskable"], outcome["total"]) == (4964, 5142)
     if method == "ltr":
         assert all(torch.equal(mask, parent[0].masks[name]) for name, mask in masks.items())
-
-
-def test_ltr_starts_from_the_parents_snapshot(tmp_path):
-    run = make_run("ltr")
-    parent = parent_of(run, tmp_path)
-    assert parent is not None
-    t = start(run, digits.load(), counts_of(run), parent, torch.device("cpu"))
-    assert t.progress.step == REWIND
-    for name, tensor in t.model.state_dict().items():
-        mask = parent[0].masks.get(name.removesuffix(".weight"))
-        expected = parent[1][name] if mask is None else parent[1][name] * mask
-        assert torch.equal(tensor, expected), name
 
 
 @pytest.mark.parametrize("method", ["rigl", "rigl_itop", "snfs"])
