@@ -10,11 +10,7 @@ from nox.command import CommandFailed
 
 ROOT = Path(__file__).resolve().parent
 BUILD = "requirements/build.lock"
-PAPERS = {  # folder under benchmarks/ -> tag, prefix of its session names
-    "itop": ("itop", ""),
-    "rigl_repro": ("rigl", "rigl_"),
-    "lottery_sanity": ("lottery", "lottery_"),
-}
+PAPERS = {"itop": "", "rigl_repro": "rigl_", "lottery_sanity": "lottery_"}  # folder: prefix
 MEANINGS = {
     0: "fine",
     1: "a verdict failed",
@@ -93,9 +89,9 @@ def command(name: str, summary: str, *args: str, tags: tuple[str, ...] = ()) -> 
     nox.session(run, name=name, tags=tags)
 
 
-for paper, (tag, prefix) in PAPERS.items():
+for paper, prefix in PAPERS.items():
     for toml in sorted(ROOT.glob(f"benchmarks/{paper}/*.toml")):
-        table = f"{paper}/{toml.stem}"
+        table, tag = f"{paper}/{toml.stem}", paper.split("_")[0]
         command(f"{prefix}{toml.stem}", f"Reproduce {table}.", "reproduce", table, tags=(tag,))
 command("freeze", "Rerun from an empty store and rewrite baselines/frozen/.")
 command("compare", "Hold a method against the panel: -- path/to/my_method.py.")
