@@ -46,6 +46,7 @@ class Fault(NamedTuple):
     find: str  # occurs exactly once
     replace: str
     why: str  # who makes this mistake, or what it is
+    first: str = ""  # the test file that is tried before all others
 
     def changed(self, root: Path) -> str:
         """The file's text with the fault; ValueError where ``find`` is not there exactly once."""
@@ -93,14 +94,14 @@ class Ended(NamedTuple):
 
 
 def jobs(table: Table, ids: list[str]) -> list[Job]:
-    """The faults to try; a test file that may show one early comes first, all others follow."""
+    """The faults to try; test files that may show one early come first, all others follow."""
     unknown = set(ids) - {fault.id for fault in table.faults}
     if unknown:
         raise ValueError(f"no fault {', '.join(sorted(unknown))}; {TABLE.name} names them all")
     found = []
     for fault in table.faults:
-        first = table.first.get(fault.file, [])
-        tests = first + [test for test in table.tests if test not in first]
+        early = [fault.first] * bool(fault.first) + table.first.get(fault.file, [])
+        tests = list(dict.fromkeys((*early, *table.tests)))
         if not ids or fault.id in ids:
             found.append(Job(fault.id, fault, tests))
     return found

@@ -48,6 +48,7 @@ def test_there_are_enough_faults_of_every_module_and_none_is_there_twice():
 def test_the_tests_that_are_run_exist_and_each_once():
     assert len(set(TABLE.tests)) == len(TABLE.tests)
     assert {test for tests in TABLE.first.values() for test in tests} <= set(TABLE.tests)
+    assert {fault.first for fault in TABLE.faults} <= {"", *TABLE.tests}
     assert set(TABLE.first) <= {fault.file for fault in TABLE.faults}
     for test in TABLE.tests:
         assert (mutants.ROOT / test).is_file(), test
@@ -67,6 +68,9 @@ def test_a_faults_own_first_tests_come_before_the_others_and_unknown_names_are_r
     first = TABLE.first["resparse/outcome.py"]
     assert job.tests[: len(first)] == first
     assert sorted(job.tests) == sorted(TABLE.tests)
+    (own,) = mutants.jobs(TABLE._replace(faults=[job.fault._replace(first=TABLE.tests[-1])]), [])
+    assert own.tests[: 1 + len(first)] == [TABLE.tests[-1], *first]
+    assert sorted(own.tests) == sorted(TABLE.tests)
     assert [job.name for job in mutants.jobs(TABLE, [])] == list(FAULTS)
     with pytest.raises(ValueError, match=r"no fault of-my-own; mutants\.toml names them all"):
         mutants.jobs(TABLE, ["of-my-own"])
