@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from resparse.masks import Change
-from resparse.method import Layers, Method, require_schedule
+from resparse.method import Layers, Method, require, require_schedule
 from resparse.rules import random_growth, random_update
 from resparse.schedules import cosine, is_due
 
@@ -31,6 +31,8 @@ class Set(Method):
         require_schedule(
             interval=self.interval, alpha=self.alpha, t_end=self.t_end, floor=self.floor
         )
+        void = self.reset_regrown and not self.regrow_dropped
+        require(not void, "reset_regrown", True, "false with regrow_dropped = false")
 
     def updates_at(self, step: int) -> bool:
         """Every delta T steps up to T_end, included."""

@@ -39,7 +39,9 @@ class Snfs(Method):
         require(found in valid, "redistribution", found, ", ".join(valid))
 
     def observe(self, step: int, layers: Layers) -> None:
-        """average = beta * average + (1 - beta) * dense gradient."""
+        """average = beta * average + (1 - beta) * dense gradient, while updates may come."""
+        if not self.exploring(step):
+            return
         for name, layer in layers.items():
             assert layer.grad is not None
             if name not in self.state:
@@ -48,7 +50,11 @@ class Snfs(Method):
 
     def updates_at(self, step: int) -> bool:
         """Every delta T steps up to T_end, included."""
-        return is_due(step, self.interval) and step + 1 <= round(self.t_end * self.total_steps)
+        return is_due(step, self.interval) and self.exploring(step)
+
+    def exploring(self, step: int) -> bool:
+        """Up to T_end, included."""
+        return step + 1 <= round(self.t_end * self.total_steps)
 
     def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
         """Drop the smallest weights, grow the largest averages."""

@@ -30,6 +30,9 @@ def run(
     length: float = 1.0,
     fields: dict[str, Any] | None = None,
     recipe: dict[str, Any] | None = None,
+    parent: str = "dense",
+    parent_fields: dict[str, Any] | None = None,
+    rewind: float = 0.0,
     device: str = "auto",
     runs: str | Path | None = None,
     data_root: str | Path | None = None,
@@ -40,7 +43,9 @@ def run(
     package offers), ``fields`` the method's own, ``recipe`` what to change of the workload's, in
     its units, ``length`` a factor on its steps. ``runs`` is the run store (default: runs/ of the
     checkout), ``data_root`` the datasets' folder (default: RESPARSE_DATA). ``dense`` takes neither
-    density nor distribution; a method that needs a parent gets the dense run of the same seed.
+    density nor distribution. A method that starts from another run (lth, ltr) gets the run of the
+    method ``parent`` with ``parent_fields``, of the same seed, density and steps, and starts from
+    that run's weights at ``rewind``, a share of the steps; 0 is the initialisation.
 
     It trains in a process of its own: the torch settings, threads and random state of the caller
     neither count nor change, and a script needs no ``__main__`` guard. A record that other code
@@ -58,6 +63,9 @@ def run(
         length=length,
         fields=fields or {},
         recipe=recipe or {},
+        parent=parent,
+        parent_fields=parent_fields or {},
+        rewind=rewind,
         store=store,
         data_root=folder,
     )
@@ -75,6 +83,9 @@ def configured(
     length: float,
     fields: dict[str, Any],
     recipe: dict[str, Any],
+    parent: str,
+    parent_fields: dict[str, Any],
+    rewind: float,
     store: RunStore,
     data_root: Path | None,
 ) -> tuple[list[Run], Workload]:
@@ -85,11 +96,8 @@ def configured(
         raise UsageError(f"length = {length}; valid: a number above 0, 1 is the workload's own")
     if name == "dense":
         density, distribution = 1.0, "dense"
-    if name == "ltr":
-        raise UsageError(
-            "method ltr trains the mask of a parent that was pruned, and a dense one has none; "
-            "valid here: lth; ltr as a row of a table (resparse reproduce itop/table2)"
-        )
+    parent, parent_sha256 = resolve_method(parent, store.root)
+    _check_parent(name, parent, parent_fields, rewind)
     try:
         layer_counts(distribution, problem.shapes, density)
     except ValueError as error:
@@ -99,12 +107,42 @@ def configured(
     runs = []
     for seed in check_seeds(seeds, "seeds"):
         common: dict[str, Any] = {"recipe": steps, "seed": seed, "dataset_sha256": digest}
-        parent = None
+        sparse: dict[str, Any] = {"distribution": distribution, "density": density}
         if registry.load(name).needs_parent:
-            parent = make_run(problem, "dense", {}, distribution="dense", density=1.0, **common)
-        common |= {"distribution": distribution, "density": density, "method_sha256": sha256}
-        runs.append(make_run(problem, name, fields, parent=parent, **common))
+            start = round(rewind * steps.steps)
+            if rewind and not start:
+                raise UsageError(f"rewind = {rewind} is step 0 of {steps.steps}; valid: 0, or more")
+            whole = {"distribution": "dense", "density": 1.0} if parent == "dense" else sparse
+            above = make_run(
+                problem,
+                parent,
+                parent_fields,
+                method_sha256=parent_sha256,
+                snapshots=(start,) * (start > 0),
+                **whole,
+                **common,
+            )
+            common |= {"parent": above, "start_step": start}
+        runs.append(make_run(problem, name, fields, method_sha256=sha256, **sparse, **common))
     return runs, problem
+
+
+def _check_parent(name: str, parent: str, fields: dict[str, Any], rewind: float) -> None:
+    """Raises UsageError unless the method can start from such a run."""
+    if not registry.load(name).needs_parent:
+        if (parent, fields, rewind) != ("dense", {}, 0.0):
+            given = f"parent = {parent!r}, its fields {fields}, rewind = {rewind}"
+            raise UsageError(f"{given}; valid: none, method {name} starts from scratch")
+        return
+    if registry.load(parent).needs_parent:
+        raise UsageError(f"parent = {parent!r}; valid: a method that starts from scratch")
+    if name == "ltr" and parent == "dense":
+        raise UsageError(
+            "method ltr trains the mask of a parent that was pruned, and a dense one has none; "
+            "valid: a parent that prunes, like gmp, and a share of its steps to rewind to"
+        )
+    if not 0.0 <= rewind < 1.0:
+        raise UsageError(f"rewind = {rewind}; valid: a share of the parent's steps, 0 to below 1")
 
 
 def train(

@@ -222,7 +222,8 @@ def plan_row(
         above = artifact.row(row.parent.row)
         parent = plan_row(artifact, above, level, sparsity, seed, dataset_sha256)
         start = round(row.parent.at * recipe.steps)
-        if start not in parent.snapshots or not 0 < start < recipe.steps:
+        rewound = row.parent.at > 0.0  # at 0 the seed draws the weights again
+        if rewound and (start not in parent.snapshots or not 0 < start < recipe.steps):
             kept = f"{', '.join(map(str, parent.snapshots))} of {parent.recipe.steps}"
             raise UsageError(
                 f"parent = {above.label!r} keeps its weights at step {kept}, this row would start "

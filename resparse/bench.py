@@ -2,9 +2,11 @@
 
 Mask work is what a method adds to a step of the masked engine: the update every 100 steps (dense
 gradients kept for it, scores, selection, installation, checks, counts, forward cost), what it
-observes at every step, and the first masks, spread over the paper's whole training. Multiplying
-the gradients by the masks is the engine's step itself, alike for all methods and intervals: it is
-part of the step and has a column of its own, and so has the share with it added.
+observes at every step, and the first masks, all spread over the paper's whole training: after a
+method's last update there is none. The share while masks are updated, as many weights at each
+update as at the first, has a column of its own. Multiplying the gradients by the masks is the
+engine's step itself, alike for all methods and intervals: it is part of the step and has a column
+of its own, and so has the share with it added.
 """
 
 import time
@@ -19,7 +21,7 @@ from resparse.data.memory import InMemory
 from resparse.distributions import layer_counts
 from resparse.errors import UsageError, VerdictFailed
 from resparse.masks import top_k
-from resparse.method import Parent
+from resparse.method import Method, Parent
 from resparse.models import build_model, maskable
 from resparse.record import Recipe, Run
 from resparse.seeds import generator
@@ -41,7 +43,8 @@ class Timing:
     model: str
     method: str
     limit: float  # percent of step time that mask work may cost
-    steps: int  # of the whole training, over which the first masks are spread
+    steps: int  # of the whole training
+    exploring: float  # share of them up to the last update
     step_s: float  # a step without an update: forward, backward, masking, optimizer
     masking_s: float  # gradients times masks, part of step_s
     observe_s: float  # what the method sees at every step
@@ -49,14 +52,24 @@ class Timing:
     init_s: float  # the first masks
 
     @property
+    def updating_s(self) -> float:
+        """Mask work a step at the interval, up to the last update."""
+        return self.update_s / INTERVAL + self.observe_s
+
+    @property
     def work_s(self) -> float:
-        """Mask work a step at the interval."""
-        return self.update_s / INTERVAL + self.observe_s + self.init_s / self.steps
+        """Mask work a step, over the whole training."""
+        return self.exploring * self.updating_s + self.init_s / self.steps
 
     @property
     def share(self) -> float:
         """Percent of training time that is mask work."""
         return 100.0 * self.work_s / (self.step_s + self.work_s)
+
+    @property
+    def share_updating(self) -> float:
+        """Percent of time that is mask work up to the last update."""
+        return 100.0 * self.updating_s / (self.step_s + self.updating_s)
 
     @property
     def share_with_masking(self) -> float:
@@ -65,7 +78,8 @@ class Timing:
 
     def as_json(self) -> dict[str, float | str]:
         """All fields and shares."""
-        shares = {"share": self.share, "share_with_masking": self.share_with_masking}
+        names = ("share", "share_updating", "share_with_masking")
+        shares = {name: getattr(self, name) for name in names}
         return {**vars(self), **shares, "within": self.share <= self.limit}
 
 
@@ -155,9 +169,17 @@ def time_method(model: str, method: str, updates: int, clock: Clock) -> Timing:
         model=model,
         method=method,
         steps=STEPS[model],
+        exploring=exploring(t.method),
         limit=5.0 if always else 3.0,
         init_s=init_s,
     )
+
+
+def exploring(method: Method) -> float:
+    """Share of the method's steps up to its last update; 0 where its masks never move."""
+    steps = method.total_steps
+    last = next((s for s in reversed(range(steps)) if method.updates_at(s)), -1)
+    return (last + 1) / steps
 
 
 def timing(
@@ -214,17 +236,18 @@ def masks_report(
 
 HEADER = (
     f"{'model':8} {'method':14} {'step ms':>9} {'update ms':>9} {'observe ms':>10} {'init ms':>8}"
-    f" {'share %':>8} {'limit %':>8} {'masking %':>9} {'both %':>7}"
+    f" {'updating %':>10} {'share %':>8} {'limit %':>8} {'masking %':>9} {'both %':>7}"
 )
 
 
 def line(row: Timing) -> str:
     """One row of the table under HEADER; over its limit, it says so."""
     masking = 100.0 * row.masking_s / row.step_s
+    over = "  OVER" * (row.share > row.limit)
     return (
         f"{row.model:8} {row.method:14} {1e3 * row.step_s:9.2f} {1e3 * row.update_s:9.2f}"
-        f" {1e3 * row.observe_s:10.3f} {1e3 * row.init_s:8.1f} {row.share:8.2f} {row.limit:8.1f}"
-        f" {masking:9.2f} {row.share_with_masking:7.2f}{'  OVER' * (row.share > row.limit)}"
+        f" {1e3 * row.observe_s:10.3f} {1e3 * row.init_s:8.1f} {row.share_updating:10.2f}"
+        f" {row.share:8.2f} {row.limit:8.1f} {masking:9.2f} {row.share_with_masking:7.2f}{over}"
     )
 
 

@@ -11,10 +11,10 @@ from resparse.reading import Many, Positive, Share, Some, Table, Text
 
 
 class ParentRow(Table):
-    """The row whose run another row starts from, and at which share of all steps."""
+    """The row whose run another row starts from, and at which share of all steps (0: its start)."""
 
     row: str
-    at: Share
+    at: Annotated[float, Field(ge=0, lt=1)]
 
 
 class RowAtLevel(Table):

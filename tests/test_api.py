@@ -73,6 +73,23 @@ def test_own_method_on_own_workload(tmp_path, runs):
         train(fields={"number": 5})
 
 
+def test_a_ticket_starts_from_the_parent_that_is_asked_for(runs, capsys):
+    how = {"workload": "digits_mlp", "runs": runs, "density": 0.2, "seed": 3} | SHORT
+    pruning = {"interval": 1, "begin": 0.1, "end": 0.8}
+    late = {"parent": "gmp", "parent_fields": pruning, "rewind": 0.5}
+    found = resparse.run("ltr", **late, **how)
+    above = found.run.parent
+    assert (above.method, above.density, above.seed) == ("gmp", 0.2, 3)
+    assert above.fields["interval"] == 1
+    assert above.snapshots == (found.run.start_step,) == (round(0.5 * above.recipe.steps),)
+    ended = RunStore(runs).record(above)
+    assert found.outcome["masks_sha256"] == ended.outcome["masks_sha256"]
+    assert found.outcome["train_flops"]["parent"] == sum(ended.outcome["train_flops"].values())
+    asked = ["run", "ltr", "--parent", "gmp", "--set-parent", "interval=50", "--runs", str(runs)]
+    assert main([*asked, "--set-parent", "alpha=1"]) == 5
+    assert "--set-parent alpha=1: method gmp has no such field" in capsys.readouterr().err
+
+
 def test_a_record_in_the_wrong_folder_is_named(runs):
     record = resparse.run("static", workload="digits_mlp", runs=runs, **SHORT)
     assert frame.row(record)["fields.order"] == "replace"
@@ -118,7 +135,11 @@ def test_a_run_that_fails_says_why(tmp_path, runs):
         ({"device": "tpu"}, "device 'tpu'; valid: auto, cpu, cuda"),
         ({"device": "cuda"}, "digits|resnet8 trains in portable numerics; valid: cpu"),
         ({"data_root": "/nowhere"}, "'/nowhere' is not a folder"),
-        ({"method": "ltr"}, "valid here: lth"),
+        ({"method": "ltr"}, "valid: a parent that prunes, like gmp"),
+        ({"method": "ltr", "parent": "lth"}, "'lth'; valid: a method that starts from scratch"),
+        ({"method": "ltr", "parent": "gmp", "rewind": 1.0}, r"rewind = 1\.0; valid: a share"),
+        ({"method": "ltr", "parent": "gmp", "rewind": 1e-4}, r"rewind = 0\.0001 is step 0 of"),
+        ({"parent": "gmp"}, "valid: none, method rigl starts from scratch"),
     ],
 )
 def test_what_is_not_valid_is_refused_before_anything_trains(runs, changes, words):

@@ -14,6 +14,7 @@ from resparse.errors import UsageError
 def row(**changes):
     """Steps of 10 ms, updates of 30 ms, nothing else."""
     known = {"model": "mlp", "method": "rigl", "limit": 3.0, "steps": 1000, "step_s": 0.010}
+    known["exploring"] = 1.0
     seconds = {"masking_s": 0.0, "observe_s": 0.0, "update_s": 0.030, "init_s": 0.0}
     return Timing(**(known | seconds | changes))
 
@@ -32,6 +33,10 @@ def test_shares_by_hand():
     assert row(masking_s=0.001).share == row().share
     assert row(masking_s=0.001).share_with_masking == pytest.approx(100 * 0.13 / 1.03)
     assert row(update_s=0.0).share == 0.0
+    # only in the first half of the training: 15 ms in 1 s, but the first masks come all the same
+    assert row(exploring=0.5).share == pytest.approx(100 * 0.015 / 1.015)
+    assert row(exploring=0.5).share_updating == pytest.approx(100 * 0.03 / 1.03)
+    assert row(exploring=0.0, init_s=2.0).share == pytest.approx(100 * 0.002 / 0.012)
 
 
 def test_a_timing_is_made_of_medians():
@@ -41,6 +46,7 @@ def test_a_timing_is_made_of_medians():
     ]
     due = [{"backward": 7.0, "observe": 0.5, "update": u} for u in (2.0, 4.0, 3.0)]
     known = {"model": "mlp", "method": "rigl", "limit": 3.0, "steps": 10, "init_s": 1.0}
+    known["exploring"] = 1.0
     found = timing(plain, due, **known)
     assert found.step_s == 4.0 + 0.5 + 1.0
     assert (found.masking_s, found.observe_s) == (0.5, 0.2)
@@ -116,4 +122,6 @@ def test_every_part_of_a_real_run_is_timed(method, monkeypatch):
     assert (found.step_s, found.masking_s, found.observe_s, found.init_s) == (3.0, 1.0, 1.0, 1.0)
     assert found.update_s == (1.0 if method == "rigl" else 0.0)
     assert found.limit == 3.0
+    # RigL's last update comes before 78.125 % of the steps, every second one being due here
+    assert found.exploring == pytest.approx(0.78125 if method == "rigl" else 0.0, abs=2e-4)
     assert torch.get_num_threads() == threads

@@ -232,6 +232,7 @@ ANSWERS = [
             ("mask", "the mask of", 1),
             ("ever", "the ever-active weights of", 1),
             ("momentum", "the momentum of", 1),
+            ("grad", "the gradient of", 1),
         )
     ),
 ]

@@ -197,6 +197,17 @@ def test_snfs_grows_by_the_average_of_all_gradients():
     assert toy.momentum == [1.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 5.0, 0.0, 0.0]
 
 
+def test_snfs_averages_as_long_as_an_update_may_come():
+    # T_end is step 6 of 8, included: the average of steps 4 and 5 counts, later ones change nothing
+    toy = Toy("snfs", MASK, WEIGHT, t_end=0.75, beta=0.5, **HALFWAY)
+    averages = []
+    for step in (4, 5, 6, 7):
+        toy.method.observe(step, toy.layers([8.0] * 10))
+        averages.append(toy.method.state["fc"][0].item())
+    assert averages == [4.0, 6.0, 6.0, 6.0]
+    assert [step for step in range(8) if toy.method.updates_at(step)][-1] == 5
+
+
 def test_gmp_keeps_the_largest_along_the_cubic_to_the_exact_target():
     # 8 weights, target 2, begin 0, end 1 (t = 8), interval 2. Density .25 + .75 (1 - t/8)^3:
     # t = 2: .5664 x 8 = 4.53 -> 5; t = 4: .3438 x 8 = 2.75 -> 3; t = 6: 2.09 -> 2; t = 8: 2

@@ -219,3 +219,15 @@ def test_the_header_says_the_command_that_makes_the_table():
     said = "nox -s table2 -- --level paper --seeds 0,4 --only RigL --only SET --sparsity 0.9"
     assert command(TABLE, some) == said
     assert command(TABLE, Options(name="itop/table2", exact_only=True)).endswith("-- --exact-only")
+
+
+def test_a_ticket_may_start_from_its_parents_initialisation():
+    """At 0 there is no snapshot to start from: the seed draws the same weights again."""
+    text = (artifact.ROOT / "benchmarks/itop/table2.toml").read_text()
+    old = 'method = "ltr"\ndistribution = "uniform"\nparent = { row = "GMP", at = 0.0625 }'
+    assert old in text
+    new = 'method = "lth"\ndistribution = "uniform"\nparent = { row = "Dense", at = 0.0 }'
+    table = artifact.parse(text.replace(old, new), "changed")
+    planned = artifact.plan_row(table, table.row("LTR"), "smoke", 0.9, 4, "unread")
+    assert (planned.start_step, planned.parent.method, planned.parent.seed) == (0, "dense", 4)
+    assert planned.parent.snapshots == ()

@@ -170,6 +170,11 @@ def test_a_dense_layers_smallest_weights_start_anew_at_each_update(name):
             {"redistribution": "momentum", "reset_regrown": True},
             "reset_regrown = True; valid: false with redistribution = 'momentum'",
         ),
+        (
+            "set",
+            {"reset_regrown": True, "regrow_dropped": False},
+            "reset_regrown = True; valid: false with regrow_dropped = false",
+        ),
         ("set", {"reset_regrown": "yes"}, "reset_regrown = 'yes'; valid: a bool"),
     ],
 )

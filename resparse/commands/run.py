@@ -26,6 +26,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--set", metavar="FIELD=VALUE", help="a field of the method; repeatable")
     text = "factor on the workload's steps (default: 1)"
     parser.add_argument("--length", type=float, default=1.0, help=text)
+    text = "method whose run lth, ltr and their like start from (default: dense)"
+    parser.add_argument("--parent", default="dense", metavar="METHOD", help=text)
+    text = "a field of the parent; repeatable"
+    add("--set-parent", metavar="FIELD=VALUE", help=text)
+    text = "share of the parent's steps whose weights they start from (default: 0)"
+    parser.add_argument("--rewind", type=float, default=0.0, metavar="SHARE", help=text)
     options.device(parser)
     options.runs(parser)
     options.workers(parser)
@@ -43,6 +49,7 @@ def execute(given: argparse.Namespace) -> int:
 
     store, folder = RunStore(given.runs or ROOT / "runs"), options.data_root(given)
     name, _ = resolve_method(given.method, store.root)
+    parent, _ = resolve_method(given.parent, store.root)
     runs, problem = api.configured(
         given.method,
         workload_is=given.workload,
@@ -52,6 +59,9 @@ def execute(given: argparse.Namespace) -> int:
         length=given.length,
         fields=settings(name, given.set),
         recipe={},
+        parent=given.parent,
+        parent_fields=settings(parent, given.set_parent, "--set-parent"),
+        rewind=given.rewind,
         store=store,
         data_root=folder,
     )

@@ -152,15 +152,17 @@ class Run:
         method = self.method
         due = bool(self.ask(step, "updates_at", {}, lambda: method.updates_at(step)))
         grads = {name: grad.clone() for name, (_, grad) in data.items()}
+        for name, grad in grads.items():
+            self.weights[name].grad = grad  # masked below
         seen = grads if method.grads == "always" or (due and method.grads == "update") else None
         if method.grads == "always":
             layers = self.masks.layers(seen, self.optimizer)
             self.ask(step, "observe", layers, lambda: method.observe(step, layers))
+        if due and seen is not None:
+            seen = {name: grad.clone() for name, grad in seen.items()}
         if not self.stepping:
             self.take(data)
         elif not (due and method.order == "replace"):
-            for name, grad in grads.items():
-                self.weights[name].grad = grad.clone()
             self.masks.mask_gradients()
             self.optimizer.step()
         if due:
@@ -203,6 +205,8 @@ class Run:
         """What a checkpoint holds besides the method's state."""
         for name, weight in self.weights.items():
             yield f"the weights of layer {name}", weight
+            if weight.grad is not None:
+                yield f"the gradient of layer {name}", weight.grad
             yield f"the mask of layer {name}", self.masks.mask[name]
             yield f"the ever-active weights of layer {name}", self.masks.ever[name]
             for moment in moments(self.optimizer, weight):
