@@ -96,7 +96,8 @@ def test_batches_from_any_step_are_the_tail_of_all(loaded, start):
 
 def test_batches_lie_in_memory_as_their_shape_says(loaded):
     """is_contiguous() passes any stride of a dimension of 1; oneDNN's convolutions do not."""
-    batches = [*loaded.train_batches(0, 64, 0, 1), *loaded.eval_batches("test", 64)]
+    with torch.backends.mkldnn.flags(enabled=True):
+        batches = [*loaded.train_batches(0, 64, 0, 1), *loaded.eval_batches("test", 64)]
     for images, _ in batches:
         assert images.stride() == torch.empty(images.shape).stride()
 

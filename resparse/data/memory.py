@@ -58,10 +58,12 @@ class InMemory:
                 y = shift[chosen, 0, None, None] + rows[:, None]  # (N, H, 1)
                 x = shift[chosen, 1, None, None] + columns  # (N, 1, W)
                 batch = padded[chosen[:, None, None], :, y, x].permute(0, 3, 1, 2)
-                # at one channel the strides of (N, H, W, C) pass for contiguous, so that
-                # contiguous() keeps them; oneDNN's backward then writes past its memory
-                batch = batch.clone(memory_format=torch.contiguous_format)
-                yield self._normalise(batch), labels[chosen]
+                if torch.backends.mkldnn.enabled:
+                    # at one channel the strides of (N, H, W, C) pass for contiguous: contiguous()
+                    # keeps them, and oneDNN's backward writes past its memory. Portable numerics
+                    # do without oneDNN, and their frozen runs were made on these strides
+                    batch = batch.clone(memory_format=torch.contiguous_format)
+                yield self._normalise(batch.contiguous()), labels[chosen]
 
     def eval_batches(self, split: str, batch_size: int) -> Iterator[Batch]:
         """All images in stored order."""
