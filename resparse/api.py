@@ -7,8 +7,7 @@ from typing import Any
 
 from resparse import plan, registry
 from resparse.artifact import ROOT, check_seeds
-from resparse.configure import make_run
-from resparse.distributions import layer_counts
+from resparse.configure import check_trainable, make_run
 from resparse.errors import Missing, RunFailed, UsageError
 from resparse.files import require_writable
 from resparse.frame import records
@@ -98,10 +97,7 @@ def configured(
         density, distribution = 1.0, "dense"
     parent, parent_sha256 = resolve_method(parent, store.root)
     _check_parent(name, parent, parent_fields, rewind)
-    try:
-        layer_counts(distribution, problem.shapes, density)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    check_trainable(problem, name, distribution, density, parent)
     steps = problem.recipe.changed(recipe).resolve(problem.train_size, length)
     digest = images(problem, data_root).sha256
     runs = []
@@ -136,11 +132,6 @@ def _check_parent(name: str, parent: str, fields: dict[str, Any], rewind: float)
         return
     if registry.load(parent).needs_parent:
         raise UsageError(f"parent = {parent!r}; valid: a method that starts from scratch")
-    if name == "ltr" and parent == "dense":
-        raise UsageError(
-            "method ltr trains the mask of a parent that was pruned, and a dense one has none; "
-            "valid: a parent that prunes, like gmp, and a share of its steps to rewind to"
-        )
     if not 0.0 <= rewind < 1.0:
         raise UsageError(f"rewind = {rewind}; valid: a share of the parent's steps, 0 to below 1")
 

@@ -1,5 +1,6 @@
 """The command `compare`: a method on the panel, beside the stored records of the baselines."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -9,13 +10,14 @@ from typing import Any
 
 from resparse import compare_page, panel
 from resparse.artifact import ROOT
+from resparse.baseline import require_equal, stored
 from resparse.comparison import Comparison, Found, compare
+from resparse.configure import check_trainable
 from resparse.contract_process import check_apart
-from resparse.errors import RunFailed
+from resparse.errors import RunFailed, UsageError
 from resparse.files import read_json, require_writable, write_atomic
-from resparse.frozen import frozen_lines
 from resparse.pace import paces
-from resparse.panel import Entrant, Entry, PanelLevel
+from resparse.panel import Entrant, Entry, Panel, PanelLevel
 from resparse.progress import Progress
 from resparse.record import Run, RunStore
 from resparse.reproduce import Options, require_ready
@@ -23,6 +25,8 @@ from resparse.resolve import resolve_method, resolve_workload
 from resparse.runner import pending, run_all
 from resparse.settings import settings
 from resparse.workloads import Workload, workload
+
+OWN = "that a method trains, updates and costs what it says on {names}, and no more"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +61,23 @@ def compare_method(request: Request) -> int:
         fields=settings(name, request.settings),
         method_sha256=digest,
     )
-    baselines = [b for b in found.baseline if b.method != name or b.label != name]
+    _check_entrant(entrant, found, problems)
     hashes = panel.images(problems, request.data_root)
     shape = {"sparsities": found.panel.sparsities, "seeds": level.seeds}
     ours = panel.entries(entrant, level, problems, hashes, **shape)  # type: ignore[arg-type]
     theirs = [
         entry
-        for baseline in baselines
+        for baseline in found.baseline
         for entry in panel.entries(baseline, level, problems, hashes, **shape)  # type: ignore[arg-type]
     ]
-    frozen = {line["key"]: line for line in frozen_lines("compare/panel", request.level)}
+    frozen = stored(theirs, request.level)
     store = RunStore(request.runs)
-    device = _train([*ours, *(e for e in theirs if e.run.key not in frozen)], problems, request)
+    new = [entry for entry in theirs if entry.run.key not in frozen.lines]
+    device = _train([*ours, *new, *frozen.again], problems, request)
+    require_equal(frozen, store)
     result = compare(
         [_found(entry, store, {}) for entry in ours],
-        [_found(entry, store, frozen) for entry in theirs],
+        [_found(entry, store, frozen.lines) for entry in theirs],
         margin=found.panel.margin_pp,
         tries=tried(store, ours),
     )
@@ -79,18 +85,33 @@ def compare_method(request: Request) -> int:
     facts = compare_page.Facts(
         request=request.reference,
         level=request.level,
-        shows=level.shows,
+        shows=OWN.format(names=" and ".join(problems)) if request.workloads else level.shows,
+        panel=", ".join(problems) if request.workloads else "the panel",
+        panel_fields=level.fields,
         margin=found.panel.margin_pp,
         margin_reason=found.panel.margin_reason,
         run=ours[0].run,
         checks=tuple(checks),
         paces=timed,
         seconds=_seconds(ours, store),
+        made=_made(ours, store),
         device=str(store.folder(ours[0].run).record().provenance["device"]),
-        frozen=_frozen_facts(theirs, frozen),
+        frozen=frozen.said,
         command=_command(request),
     )
     return _report(request, result, facts)
+
+
+def _check_entrant(entrant: Entrant, found: Panel, problems: Mapping[str, Workload]) -> None:
+    """Raise UsageError for what could only fail once it trains, and for a name that would mix."""
+    name = entrant.label
+    if name in [b.label for b in found.baseline]:
+        raise UsageError(f"method {name}: a baseline of the page has this name; valid: another")
+    if name == "dense" or entrant.distribution == "dense":
+        raise UsageError("dense training is a baseline of every page; valid: a sparse method")
+    for problem in problems.values():
+        for sparsity in found.panel.sparsities:
+            check_trainable(problem, name, entrant.distribution, 1.0 - sparsity)
 
 
 def _problems(request: Request, level: PanelLevel) -> dict[str, Workload]:
@@ -145,18 +166,28 @@ def _found(entry: Entry, store: RunStore, frozen: Mapping[str, dict[str, Any]]) 
 
 
 def tried(store: RunStore, ours: Sequence[Entry]) -> int:
-    """Configurations of this method, the present one included, that the store has on these data.
+    """Configurations of this method, the present one included, that the store has of the panel.
 
-    The file, its fields and the distribution make a configuration; seeds and sparsities do not.
+    The file, its fields and the distribution make a configuration; seeds do not. Counted are runs
+    as the panel's, of its workloads, recipes and densities, those set aside in stale/ too. One of
+    the suite's methods counts only once it ran on all of the panel: rows of tables are no tuning.
     """
-    name = ours[0].run.method
-    problems = {(e.run.model, e.run.dataset) for e in ours}
-    seen = set()
-    for file in store.root.glob("*/manifest.json"):
+    name, whole = ours[0].run.method, {_place(e.run) for e in ours}
+    seen: dict[tuple[str, str, str], set[tuple[str, ...]]] = {}
+    for file in (*store.root.glob("*/manifest.json"), *store.root.glob("stale/*/manifest.json")):
         config = read_json(file)["config"]
-        if config["method"] == name and (config["model"], config["dataset"]) in problems:
-            seen.add(_configuration(Run.from_config(config)))
-    return len(seen | {_configuration(ours[0].run)})
+        if config["method"] == name:
+            run = Run.from_config(config)
+            seen.setdefault(_configuration(run), set()).add(_place(run))
+    least = 1 if ours[0].run.method_sha256 else len(whole)
+    counted = {c for c, places in seen.items() if len(places & whole) >= least}
+    return len(counted | {_configuration(ours[0].run)})
+
+
+def _place(run: Run) -> tuple[str, ...]:
+    """Where on the panel a run belongs, whatever its method and seed."""
+    recipe = json.dumps(dataclasses.asdict(run.recipe), sort_keys=True)
+    return run.model, run.dataset, recipe, repr(run.density)
 
 
 def _configuration(run: Run) -> tuple[str, str, str]:
@@ -189,15 +220,12 @@ def _seconds(ours: Sequence[Entry], store: RunStore) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in walls.items()}
 
 
-def _frozen_facts(theirs: Sequence[Entry], frozen: Mapping[str, Any]) -> str:
-    """Where the baselines' numbers come from, in words."""
-    keys = {entry.run.key for entry in theirs}
-    stored = len(keys & set(frozen))
-    if not stored:
-        return f"{len(keys)} runs of this store"
-    facts = read_json((ROOT / panel.FROZEN).with_suffix(".provenance.json"))
-    text = f"{stored} frozen records, made at {facts['git_sha'][:12]} with torch {facts['torch']}"
-    return text if stored == len(keys) else f"{text}; {len(keys) - stored} runs of this store"
+def _made(ours: Sequence[Entry], store: RunStore) -> str:
+    """Commits and torch of the method's own runs."""
+    facts = [store.folder(entry.run).record().provenance for entry in ours]
+    commits = sorted({str(f["git_sha"])[:12] or "no commit" for f in facts})
+    torches = sorted({str(f["torch"]) for f in facts})
+    return f"{', '.join(commits)}, torch {', '.join(torches)}; keys of the runs in the csv"
 
 
 def _command(request: Request) -> str:
@@ -211,13 +239,20 @@ def _command(request: Request) -> str:
     return " ".join(["nox -s compare --", *given])
 
 
+def page_name(request: Request, label: str) -> str:
+    """The page's file name without a suffix: what differs from the panel as it is stands in it."""
+    level = () if request.level == "smoke" else (request.level,)
+    spread = () if request.distribution is None else (request.distribution,)
+    loads = [Path(reference).stem for reference in request.workloads]
+    return "-".join([label, *level, *loads, *spread, *request.settings])
+
+
 def _report(request: Request, result: Comparison, facts: "compare_page.Facts") -> int:
     folder = request.out / "compare"
     require_writable(folder)
-    name = result.label if request.level == "smoke" else f"{result.label}-{request.level}"
     written = []
-    for suffix, text in compare_page.files(result, facts, name).items():
-        path = folder / f"{name}.{suffix}"
+    for file, text in compare_page.files(result, facts, page_name(request, result.label)).items():
+        path = folder / file
         write_atomic(path, text)
         written.append(path)
     if request.json:

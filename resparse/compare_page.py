@@ -1,8 +1,6 @@
-"""The page of a comparison: what it says first, its tables, its protocol; Markdown, CSV, HTML."""
+"""The page of a comparison: what it says first, its tables, its protocol; Markdown and HTML."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from resparse.comparison import Comparison, Line, Setting, Summary
+from resparse.compare_csv import differences_csv, methods_csv
+from resparse.comparison import Comparison, Line, Setting
 from resparse.contest import Result, Standing
 from resparse.page import Block, Grid, Heading, Picture, Text, as_html, as_markdown
 from resparse.pareto import figure
@@ -27,6 +26,8 @@ class Facts:
     request: str
     level: str
     shows: str
+    panel: str  # what it was compared on, in words
+    panel_fields: Mapping[str, Any]  # what every method with such a field gets
     margin: float
     margin_reason: str
     run: Run  # the method's first
@@ -34,27 +35,29 @@ class Facts:
     paces: Mapping[tuple[str, str], float]
     seconds: Mapping[str, float]
     device: str
+    made: str  # commits and torch of the method's own runs
     frozen: str
     command: str
 
 
 def files(result: Comparison, facts: Facts, name: str) -> dict[str, str]:
-    """The page by suffix: md, csv, html, and the figure as svg."""
+    """The page by file name: md, html, the figure as svg, and two csv."""
     settings = list(dict.fromkeys(s.setting for s in result.summaries))
     svg = figure(result.label, result.summaries, settings)
     blocks = page(result, facts, Picture(f"{name}.svg", svg, _caption(result)))
-    title = f"{result.label} on the panel, {facts.level}"
+    title = f"{result.label} on {facts.panel}, {facts.level}"
     return {
-        "md": as_markdown(blocks),
-        "csv": as_csv(result),
-        "html": as_html(title, blocks),
-        "svg": svg,
+        f"{name}.md": as_markdown(blocks),
+        f"{name}.csv": differences_csv(result),
+        f"{name}-methods.csv": methods_csv(result.summaries, facts.paces),
+        f"{name}.html": as_html(title, blocks),
+        f"{name}.svg": svg,
     }
 
 
 def page(result: Comparison, facts: Facts, picture: Picture) -> list[Block]:
     """All of it, in the order it is read."""
-    blocks: list[Block] = [Heading(f"{result.label} on the panel, {facts.level}", 1)]
+    blocks: list[Block] = [Heading(f"{result.label} on {facts.panel}, {facts.level}", 1)]
     if facts.level == "smoke":
         blocks.append(Text(f"Smoke, not evidence: it shows {facts.shows}.", loud=True))
     return [
@@ -81,13 +84,20 @@ def page(result: Comparison, facts: Facts, picture: Picture) -> list[Block]:
 
 def answer(result: Comparison) -> str:
     """One paragraph: what it beats, what beats it, at equal steps and at equal training FLOPs."""
-    at_steps = _standings("At equal steps", [(x.baseline, x.steps) for x in result.overall])
-    known = [(line.baseline, line.flops) for line in result.overall if line.flops]
-    at_flops = _standings("At equal training FLOPs", [(n, r) for n, r in known if r])
-    return f"{at_steps} {at_flops}".strip()
+    at_steps = _standings("At equal steps", [(x.baseline, "", x.steps) for x in result.overall])
+    known = [(x.baseline, _part(x), x.flops) for x in result.overall if x.flops]
+    at_flops = _standings("At equal training FLOPs", known)
+    none = [line.baseline for line in result.overall if not line.flops]
+    apart = f" Its cost lies outside the lengths of {', '.join(none)}." if none else ""
+    return f"{at_steps} {at_flops}{apart}".strip()
 
 
-def _standings(start: str, lines: list[tuple[str, Result]]) -> str:
+def _part(line: Line) -> str:
+    known, of = line.flops_settings
+    return "" if known == of else f", {known} of {of} settings"
+
+
+def _standings(start: str, lines: list[tuple[str, str, Result]]) -> str:
     words = {
         Standing.BETTER: "better than",
         Standing.WORSE: "worse than",
@@ -96,7 +106,7 @@ def _standings(start: str, lines: list[tuple[str, Result]]) -> str:
     }
     parts = []
     for standing, word in words.items():
-        named = [f"{n} ({r.difference:+.2f})" for n, r in lines if r.standing == standing]
+        named = [f"{n} ({r.difference:+.2f}{p})" for n, p, r in lines if r.standing == standing]
         if named:
             parts.append(f"{word} {', '.join(named)}")
     return f"**{start}**: {'; '.join(parts)}." if parts else ""
@@ -113,9 +123,16 @@ def _how_to_read(result: Comparison, facts: Facts) -> str:
         f"settings, with 95 % intervals; {len(result.seeds)} seeds, paired. BETTER and WORSE: "
         f"Holm-adjusted p below .05 over this table; EQUIVALENT: the 90 % interval lies within "
         f"{facts.margin} ({facts.margin_reason}). Tuning: {tuned}; the baselines have one each, "
-        "their papers' defaults. **Visible** is the smallest true difference this panel finds with "
-        "80 % power. At equal training FLOPs a baseline's accuracy is read off between its lengths."
+        f"their papers' defaults but for what every method here gets ({_fields(facts.panel_fields)}"
+        ") and what the panel's file declares. **Visible** is the smallest true difference this "
+        "panel finds with 80 % power. At equal training FLOPs a baseline's accuracy is read off "
+        "between its lengths; an interval counts steps at every length, so that short trainings "
+        "update seldom."
     )
+
+
+def _fields(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in fields.items()) or "nothing"
 
 
 HEAD = ("difference, steps", "p", "standing", "visible", "difference, FLOPs", "p", "standing")
@@ -192,16 +209,16 @@ def _summary_grid(result: Comparison, facts: Facts) -> Grid:
 
 def _protocol(result: Comparison, facts: Facts) -> Grid:
     run = facts.run
-    fields = ", ".join(f"{k} = {v}" for k, v in run.fields.items()) or "none"
     seconds = ", ".join(f"{name} {s:.1f} s" for name, s in facts.seconds.items())
     rows = [
         ["command", f"`{facts.command}`"],
         ["method", f"{result.label}; its file's sha256 {run.method_sha256 or 'that of the suite'}"],
-        ["fields", fields],
+        ["fields", _fields(run.fields)],
         ["distribution", run.distribution],
         ["contract", f"{len(facts.checks)} checks passed before anything was trained"],
         ["seeds", ", ".join(map(str, result.seeds))],
         ["tuning budget", f"configurations of it in this store on these data: {result.tries}"],
+        ["made by", facts.made],
         ["baselines", facts.frozen],
         ["device", facts.device],
         ["engine", SIMULATED],
@@ -218,47 +235,14 @@ def _caption(result: Comparison) -> str:
     )
 
 
-def as_csv(result: Comparison) -> str:
-    """One line per baseline, setting and basis, then one per entrant, setting and length."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    head = (
-        "baseline",
-        "workload",
-        "sparsity",
-        "at_equal",
-        "difference_pp",
-        "ci95_low",
-        "ci95_high",
-    )
-    writer.writerow((*head, "p_adjusted", "standing", "smallest_visible_pp", "note"))
-    for line in [*result.overall, *result.each]:
-        for basis, found in (("steps", line.steps), ("training FLOPs", line.flops)):
-            start = (line.baseline, *_named(line.setting), basis)
-            note = line.flops_note if basis != "steps" else ""
-            numbers: tuple[object, ...] = ("",) * 6
-            if found is not None:
-                ends = (found.difference, *found.ci95, found.p)
-                numbers = (*ends, found.standing, found.smallest_visible)
-            writer.writerow((*start, *numbers, note))
-    return text.getvalue()
-
-
-def summaries_csv(summaries: list[Summary]) -> str:
-    """What each entrant reached, every length."""
-    text = io.StringIO()
-    names = [field.name for field in dataclasses.fields(Summary) if field.name != "setting"]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("workload", "sparsity", *names))
-    for s in summaries:
-        writer.writerow((*s.setting, *(getattr(s, name) for name in names)))
-    return text.getvalue()
-
-
 def as_json(result: Comparison, facts: Facts) -> str:
     """The whole comparison."""
     value: dict[str, Any] = dataclasses.asdict(result)
     value |= {"level": facts.level, "fields": facts.run.fields, "answer": answer(result)}
+    value |= {"baselines": facts.frozen, "made_by": facts.made, "wall_s_a_run": dict(facts.seconds)}
+    value["ms_a_step"] = [
+        {"workload": load, "label": label, "ms": ms} for (load, label), ms in facts.paces.items()
+    ]
     return json.dumps(value, indent=1)
 
 
@@ -275,4 +259,7 @@ def to_terminal(result: Comparison, facts: Facts) -> None:
     for line in result.overall:
         table.add_row(line.baseline, *_cells(line))
     console.print(table)
+    for line in result.overall:
+        if line.flops_note:
+            console.print(f"{line.baseline} at equal training FLOPs: {line.flops_note}")
     console.print(answer(result).replace("**", ""))

@@ -49,6 +49,7 @@ class Summary:
     nnz: float
     maskable: int
     unstable: int  # runs that diverged or collapsed; they are in the mean
+    keys: tuple[str, ...]  # of its runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,8 @@ class Line:
     setting: Setting | None
     steps: Result
     flops: Result | None
-    flops_note: str  # settings the comparison at equal FLOPs rests on, or why there is none
+    flops_settings: tuple[int, int]  # those that the comparison at equal FLOPs rests on, of all
+    flops_note: str  # which it does not rest on, or why there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,8 @@ def _lines(
         known = [flops for _, flops in pairs if isinstance(flops, Pairs)]
         why = next((flops for _, flops in pairs if isinstance(flops, str)), "")
         note = why if not known else f"{len(known)} of {len(pairs)} settings; else {why}"
-        rows.append((baseline, setting, bool(known), "" if len(known) == len(pairs) else note))
+        note = "" if len(known) == len(pairs) else note
+        rows.append((baseline, setting, (len(known), len(pairs)), note))
         family.append(_mean([steps for steps, _ in pairs]))
         if known:
             family.append(_mean(known))
@@ -139,10 +142,11 @@ def _lines(
             baseline=baseline,
             setting=setting,
             steps=next(results),
-            flops=next(results) if has_flops else None,
+            flops=next(results) if rests_on[0] else None,
+            flops_settings=rests_on,
             flops_note=note,
         )
-        for baseline, setting, has_flops, note in rows
+        for baseline, setting, rests_on, note in rows
     ]
 
 
@@ -210,6 +214,7 @@ def _summary(key: tuple[Setting, str, float], runs: Sequence[Found]) -> Summary:
         nnz=mean(sum(o["nnz"].values()) for o in outcomes),
         maskable=int(outcomes[0]["maskable"]),
         unstable=sum(f.status != "completed" for f in runs),
+        keys=tuple(f.entry.run.key for f in runs),
     )
 
 

@@ -4,8 +4,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from resparse import registry
+from resparse.distributions import layer_counts
+from resparse.errors import UsageError
 from resparse.record import Recipe, Run
 from resparse.workloads import Workload
+
+
+def check_trainable(
+    problem: Workload, method: str, distribution: str, density: float, parent: str = "dense"
+) -> None:
+    """Raise UsageError where no training of the method on the workload could start."""
+    if method == "ltr" and parent == "dense":
+        raise UsageError(
+            "method ltr trains the mask of a parent that was pruned, and a dense one has none; "
+            "valid: a parent that prunes, as in resparse run ltr --parent gmp --rewind 0.0625"
+        )
+    if distribution == "dense" and method != "dense":
+        raise UsageError(f"method {method}, distribution dense; valid: uniform, er, erk")
+    try:
+        layer_counts(distribution, problem.shapes, density)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def make_run(

@@ -135,7 +135,7 @@ def test_a_run_that_fails_says_why(tmp_path, runs):
         ({"device": "tpu"}, "device 'tpu'; valid: auto, cpu, cuda"),
         ({"device": "cuda"}, "digits|resnet8 trains in portable numerics; valid: cpu"),
         ({"data_root": "/nowhere"}, "'/nowhere' is not a folder"),
-        ({"method": "ltr"}, "valid: a parent that prunes, like gmp"),
+        ({"method": "ltr"}, "valid: a parent that prunes, as in"),
         ({"method": "ltr", "parent": "lth"}, "'lth'; valid: a method that starts from scratch"),
         ({"method": "ltr", "parent": "gmp", "rewind": 1.0}, r"rewind = 1\.0; valid: a share"),
         ({"method": "ltr", "parent": "gmp", "rewind": 1e-4}, r"rewind = 0\.0001 is step 0 of"),

@@ -5,61 +5,15 @@ import json
 import re
 
 import pytest
-from checkout import tiny_checkout, use
+from checkout import use
+from comparing import MINE, pages, small
 
 from resparse.__main__ import main
-from resparse.compare import tried
+from resparse.compare import Request, page_name, tried
 from resparse.contract_process import check_apart
 from resparse.errors import ContractBroken, UsageError
 from resparse.record import RunStore
 from resparse.settings import settings
-
-MINE = '''"""Mine (ours, 2026): replace a share of the weights, by gradient, at every interval."""
-
-from dataclasses import dataclass
-
-from resparse.masks import Change, drop_and_grow
-from resparse.method import Layers, Method
-from resparse.schedules import is_due
-
-
-@dataclass(kw_only=True)
-class Mine(Method):
-    """Never anneals."""
-
-    interval: int = 100
-    alpha: float = 0.3
-
-    def updates_at(self, step: int) -> bool:
-        return is_due(step, self.interval)
-
-    def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
-        return {
-            name: drop_and_grow(x.mask, x.weight.abs(), x.grad.abs(), self.alpha, ties=self.rng)
-            for name, x in layers.items()
-        }
-'''
-PANEL = "benchmarks/compare/panel.toml"
-
-
-def small(folder):
-    """A checkout whose panel is two seeds of a tiny training, beside static and dense."""
-    tiny_checkout(folder, rows=["Static"], epochs=1)
-    text = (folder / PANEL).read_text()
-    head, *baselines = text.split("[[baseline]]\n")
-    for old, new in (
-        ('workloads = ["digits_resnet8", "digits_mlp"]', 'workloads = ["digits_mlp"]'),
-        ("seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]", "seeds = [0, 1]"),
-        ("fields = { interval = 25 }", "fields = { interval = 10 }"),
-        ("sparsities = [0.9, 0.95]", "sparsities = [0.9]"),
-    ):
-        assert head.count(old) == 1, old
-        head = head.replace(old, new)
-    kept = [b for b in baselines if '"Static"' in b or '"Dense"' in b]
-    text = "[[baseline]]\n".join([head, *kept])
-    text = text.replace("[0.0625, 0.125, 0.25, 0.5, 1]", "[0.0625, 0.1, 1]")
-    (folder / PANEL).write_text(text.replace("[0.5, 1, 2]", "[0.05, 0.1, 1]"))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +28,7 @@ def compared(tmp_path_factory):
         for extra in ([], [], ["--set", "alpha=0.5"]):
             codes.append(main(["compare", str(mine), *extra]))
             records.append(len(list((folder / "runs").glob("*/record.json"))))
-            if len(codes) == 2:
-                page = {p.suffix: p.read_text() for p in (folder / "reports/compare").iterdir()}
-    again = {p.suffix: p.read_text() for p in (folder / "reports/compare").iterdir()}
+    page, again = pages(folder, "mine"), pages(folder, "mine-alpha=0.5")
     return folder, codes, records, page, again
 
 
@@ -89,7 +41,7 @@ def test_one_command_trains_the_new_runs_and_a_second_none(compared):
 
 def test_the_page_says_what_it_is_and_is_not(compared):
     _, _, _, page, _ = compared
-    assert set(page) == {".md", ".csv", ".html", ".svg"}
+    assert set(page) == {".md", ".csv", "-methods.csv", ".html", ".svg"}
     lines = page[".md"].splitlines()
     assert lines[0] == "# mine on the panel, smoke"
     assert lines[2].startswith("> **Smoke, not evidence")
@@ -115,7 +67,25 @@ def test_the_csv_holds_every_comparison(compared):
             assert "times as much" in row["note"] or "of it" in row["note"]
 
 
-def test_a_second_configuration_is_a_second_try(compared):
+def test_the_other_csv_holds_what_each_reached_and_by_which_runs(compared):
+    folder, _, _, page, _ = compared
+    rows = list(csv.DictReader(page["-methods.csv"].splitlines()))
+    # ours at its length; static and dense at three each
+    assert [(r["label"], float(r["length"])) for r in rows] == [
+        ("mine", 1.0), ("Dense", 0.0625), ("Dense", 0.1), ("Dense", 1.0),
+        ("Static", 0.05), ("Static", 0.1), ("Static", 1.0),
+    ]  # fmt: skip
+    store = RunStore(folder / "runs")
+    for row in rows:
+        found = [store.at(key).record() for key in row["keys"].split()]
+        assert len(found) == int(row["seeds"]) == 2
+        tops = [r.outcome["top1_last"] for r in found]
+        assert float(row["top1"]) == pytest.approx(sum(tops) / 2)
+        assert float(row["ms_a_step"]) > 0
+        assert 0 < float(row["rs_trained"]) <= float(row["rs"]) <= 1
+
+
+def test_a_second_configuration_is_a_second_try_and_has_a_page_of_its_own(compared):
     again = compared[4]
     assert "2 configurations were tried, so every p is multiplied by 2" in again[".md"]
     assert "alpha = 0.5" in again[".md"]
@@ -210,14 +180,38 @@ def test_a_method_that_never_returns_is_stopped_and_placed(old, new, where, tmp_
         (["stattic"], ["stattic", "static"]),
         (["set", "--level", "huge"], ["huge", "smoke, mini, paper"]),
         (["set", "--workload", "digitz"], ["digitz", "digits_mlp"]),
+        (["ltr"], ["method ltr", "parent that prunes"]),
+        (["dense"], ["baseline of every page"]),
+        (["set", "--distribution", "erc"], ["'erc'", "erk"]),
+        (["set", "--distribution", "dense"], ["baseline of every page"]),
     ],
 )
-def test_bad_arguments(arguments, words, capsys):
-    assert main(["compare", *arguments]) == 5
+def test_bad_arguments(arguments, words, tmp_path, capsys):
+    assert main(["compare", *arguments, "--runs", str(tmp_path / "runs")]) == 5
+    assert not list(tmp_path.glob("runs/*/manifest.json"))
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     for word in words:
         assert word in error
+
+
+def test_a_name_that_a_baseline_has_on_the_page_is_refused(tmp_path, capsys):
+    file = tmp_path / "RigL.py"
+    file.write_text(MINE)
+    assert main(["compare", str(file), "--runs", str(tmp_path / "runs")]) == 5
+    assert "method RigL: a baseline of the page has this name" in capsys.readouterr().err
+
+
+def test_a_page_is_named_by_all_that_differs_from_the_panel():
+    asked = Request(
+        reference="x/mine.py",
+        level="mini",
+        workloads=("digits_mlp", "y/wide.py"),
+        distribution="er",
+        settings=("alpha=0.5", "interval=5"),
+    )
+    assert page_name(asked, "mine") == "mine-mini-digits_mlp-wide-er-alpha=0.5-interval=5"
+    assert page_name(Request(reference="mine.py"), "mine") == "mine"
 
 
 def test_fields_are_read_by_their_type():
