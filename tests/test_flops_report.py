@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from resparse import data, models
+from resparse import data, models, workloads
 from resparse.__main__ import main
 from resparse.errors import UsageError, VerdictFailed
 from resparse.flops import layer_macs
@@ -136,3 +136,30 @@ def test_the_report_leaves_the_global_stream():
     rng = torch.get_rng_state()
     flops_report("mlp_small", "digits", 0.1, "erk")
     assert torch.equal(torch.get_rng_state(), rng)
+
+
+WORKLOAD = """
+from torch import nn
+from resparse.data import digits
+from resparse.workloads import RecipeSpec
+
+SHAPE = digits.SHAPE
+RECIPE = RecipeSpec(batch_size=64, epochs=1, lr=0.1, lr_shape="cosine")
+load = lambda root: digits.load(root)
+
+def build_model(classes, image_shape):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 7))
+"""
+
+
+@pytest.mark.parametrize("command", [["flops", "--density", "0.1"], ["run", "static"]])
+def test_a_workload_with_other_outputs_than_classes_ends_with_both_numbers(
+    command, tmp_path, capsys, monkeypatch
+):
+    for module in (workloads, models, data):
+        monkeypatch.setattr(module, "_outside", {})
+    file = tmp_path / "seven.py"
+    file.write_text(WORKLOAD)
+    where = ["--runs", str(tmp_path / "runs")] if command[0] == "run" else []
+    assert main([*command, "--workload", str(file), "--distribution", "erk", *where]) == 5
+    assert "model seven has 7 outputs, its dataset 10 classes" in capsys.readouterr().err

@@ -82,8 +82,8 @@ def takes(name: str, image_shape: Shape) -> bool:
 
 def _require_outputs(name: str, model: nn.Module, classes: int, image_shape: Shape) -> None:
     """Raise UsageError unless an image gives ``classes`` numbers; run on a copy in eval mode."""
-    if any(parameter.is_meta for parameter in model.parameters()):
-        return  # its shapes are asked for, nothing is computed; it is built again before training
+    if all(parameter.is_meta for parameter in model.parameters()):
+        return  # only its shapes are asked for; it is built again before training
     with torch.no_grad():
         found = tuple(copy.deepcopy(model).eval()(torch.zeros(1, *image_shape)).shape[1:])
     if found != (classes,):
