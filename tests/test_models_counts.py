@@ -132,6 +132,13 @@ def test_counts_by_hand(name, side):
 COUNTED_ELSEWHERE = {("mlp", 32), ("wrn22_2", 32)}  # test_models.py, as the smoke level's are
 
 
+def test_the_mlp_multiplies_each_weight_once():
+    """3072-1024-512-10, ITOP's appendix A.1."""
+    macs = layer_macs(build_model("mlp", 10, (3, 32, 32), 0), (3, 32, 32))
+    assert macs == {"fc1": 3072 * 1024, "fc2": 1024 * 512, "fc3": 512 * 10}
+    assert sum(macs.values()) == 3_675_136
+
+
 def test_every_model_and_size_is_counted():
     sizes = {(name, side) for name, sides in SIDES.items() for side in sides}
     assert set(SIDES) == set(MODELS)
