@@ -109,7 +109,7 @@ class InMemory:
         """All training images with their borders, made once."""
         images = self.splits["train"][0]
         if self._padded is None and self.padding == "reflect":
-            parts = (F.pad(p.float(), (self.pad,) * 4, "reflect") for p in images.split(_AT_ONCE))
+            parts = (F.pad(p.float(), (self.pad,) * 4, "reflect") for p in torch.split(images, _AT_ONCE))
             self._padded = torch.cat([part.to(torch.uint8) for part in parts])
         elif self._padded is None:
             self._padded = F.pad(images, (self.pad,) * 4)
