@@ -44,6 +44,7 @@ def _measure(
     data_root: Path | None,
     device: str,
 ) -> None:
+    forking.stdout_to_stderr()
     seconds: dict[str, list[float]] = {name: [] for name in configs}
     for _ in range(ROUNDS):
         for name, config in configs.items():

@@ -61,7 +61,8 @@ def resolve_workload(reference: str, store_root: Path | None) -> str:
     made = workloads.add(name, file, digest)
     network.cache_clear()  # an edited file may bring another model under the same name
     try:
-        shapes = made.shapes
+        with outside.prints_aside():
+            shapes = made.shapes
     except Exception as error:
         raise outside.blamed(name, file, error) from error
     if not shapes:
@@ -78,7 +79,8 @@ def images(problem: Workload, root: Path | None) -> Data:
         return data.load(problem.dataset, root)
     name, file = problem.dataset, data.source(problem.dataset)
     try:
-        loaded = data.load(name, root)
+        with outside.prints_aside():
+            loaded = data.load(name, root)
     except ResparseError:
         raise
     except Exception as error:
