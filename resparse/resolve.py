@@ -8,6 +8,7 @@ from resparse.data import Data, Shape
 from resparse.errors import ResparseError, UsageError
 from resparse.exact import network
 from resparse.files import file_sha256
+from resparse.trial import require_trainable
 from resparse.workloads import Workload
 
 DATA = ("classes", "image_shape", "train_size", "sha256", "size", "train_batches", "eval_batches")
@@ -47,7 +48,8 @@ def resolve_method(reference: str, store_root: Path) -> tuple[str, str]:
 def resolve_workload(reference: str, store_root: Path | None) -> str:
     """The workload's name: one of the suite's, or that of a file, copied into the store.
 
-    Without a store (nothing is trained) the file itself is read. Raises UsageError as above.
+    Without a store (nothing is trained) the file itself is read. Its network is tried on a few
+    random images. Raises UsageError as above, and where it cannot be trained (see trial).
     """
     if not is_file(reference):
         workloads.workload(reference)
@@ -62,11 +64,11 @@ def resolve_workload(reference: str, store_root: Path | None) -> str:
     network.cache_clear()  # an edited file may bring another model under the same name
     try:
         with outside.prints_aside():
-            shapes = made.shapes
+            require_trainable(name, made)
+    except ResparseError:
+        raise
     except Exception as error:
-        raise outside.blamed(name, file, error) from error
-    if not shapes:
-        raise UsageError(f"{name}.py: build_model makes no convolution and no linear layer to mask")
+        raise outside.blamed(name, data.source(name), error) from error
     return name
 
 
