@@ -48,8 +48,8 @@ def _gradients(name: str, problem: Workload) -> dict[str, Tensor | None]:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         if found != valid:
             raise UsageError(
-                f"{name}.py: the network gives {found} for {IMAGES} images; valid: a tensor of "
-                f"shape {valid}, a logit for each class of SHAPE"
+                f"{name}.py: the network gives {found} for {IMAGES} images in training; valid: a "
+                f"tensor of shape {valid}, a logit for each class of SHAPE"
             )
         loss = F.cross_entropy(logits, torch.arange(IMAGES) % shape.classes)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ from resparse.errors import UsageError
 
 __all__ = ["forget"]  # a fixture for this file as well
 VALID = "; valid: a bool, int, float or str with a default value"
+SECOND = "\nclass Other(Method):\n    pass\n"
 LIST = "number: list = __import__('dataclasses').field(default_factory=list)"
 
 
@@ -34,7 +35,7 @@ def test_a_field_without_a_plain_default_is_refused(tmp_path, capsys, line, has)
 @pytest.mark.parametrize(
     ("text", "made"),
     [
-        (METHOD + "\nclass Other(Method):\n    pass\n", "2 Method classes; valid: one of Mine, Other"),
+        (METHOD + SECOND, "2 Method classes; valid: one of Mine, Other"),
         ("from resparse.method import Method\n", "0 Method classes; valid: one"),
     ],
 )

@@ -38,14 +38,18 @@ def workload_of(more, forward):
         (
             "None",
             "return self.out(self.inp(x.reshape(-1, 999)))",
-            r"mine.py, line 27: RuntimeError: shape '[-1, 999]' is invalid for input of size 256",
+            r"mine.py, line 27: RuntimeError: shape '[-1, 999]' is invalid for input",
         ),
         (
             "None",
-            "return self.out(self.inp(x[:, 0]))",
-            "mine.py: the network gives (4, 8, 10) for 4 images; valid: a tensor of shape (4, 10)",
+            "h = self.out(self.inp(x[:, 0])); return h if self.training else h.mean(1)",
+            "mine.py: the network gives (4, 8, 10) for 4 images in training; valid: a ",
         ),
-        ("None", "return [x]", "mine.py: the network gives list for 4 images; valid"),
+        (
+            "None",
+            "h = self.out(self.inp(x[:, 0]).mean(1)); return [h, h] if self.training else h",
+            "mine.py: the network gives list for 4 images in training; valid",
+        ),
         (
             "nn.TransformerEncoderLayer(32, 2, 64, batch_first=True)",
             "return self.out(self.more(self.inp(x[:, 0])).mean(1))",
