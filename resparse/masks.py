@@ -44,10 +44,14 @@ class Layer(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A layer's new mask, and where weight and moments become 0 (default: the newly active)."""
+    """A layer's new mask, and where weight and moments become 0 (default: the newly active).
+
+    ``starved``: the scores alone would have emptied the layer, and a rule kept it alive.
+    """
 
     mask: Tensor
     reset: Tensor | None = None
+    starved: bool = False
 
 
 def drop_count(drop_fraction: float, nnz: int) -> int:

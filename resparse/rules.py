@@ -88,23 +88,24 @@ def redistributed_update(
 
     A layer's part is the mean |worth| of its weights active before the update (Dettmers &
     Zettlemoyer 2019, algorithm 1); inside a layer the largest |grow| comes first. A layer that
-    loses all it has keeps one weight.
+    loses all it has keeps one weight; where its part alone would not give it one, it is starved.
     """
     dropped = {n: drop_count(fraction, int(layer.mask.sum())) for n, layer in layers.items()}
     kept = {
         name: layer.mask & ~top_k(-layer.weight.abs(), dropped[name], among=layer.mask)
         for name, layer in layers.items()
     }
-    grown = share_out(
-        sum(dropped.values()),
-        {name: float(worth[name].abs()[layer.mask].mean()) for name, layer in layers.items()},
-        room={name: int((~mask).sum()) for name, mask in kept.items()},
-        at_least={name: int(not mask.any()) for name, mask in kept.items()},
-    )
-    return {
-        name: Change(mask | top_k(grow[name].abs(), grown[name], among=~mask, ties=method.rng))
-        for name, mask in kept.items()
-    }
+    parts = {name: float(worth[name].abs()[layer.mask].mean()) for name, layer in layers.items()}
+    room = {name: int((~mask).sum()) for name, mask in kept.items()}
+    lost = {name: int(not mask.any()) for name, mask in kept.items()}
+    total, nothing = sum(dropped.values()), dict.fromkeys(lost, 0)
+    grown = share_out(total, parts, room=room, at_least=lost)
+    free = share_out(total, parts, room=room, at_least=nothing) if any(lost.values()) else grown
+    changes = {}
+    for name, mask in kept.items():
+        new = top_k(grow[name].abs(), grown[name], among=~mask, ties=method.rng)
+        changes[name] = Change(mask | new, starved=bool(lost[name]) and free[name] == 0)
+    return changes
 
 
 def share_out(
