@@ -104,7 +104,9 @@ def test_a_layer_stays_named_whatever_later_updates_say_of_it():
     t = start_of("gmp")
     now = {name: Change(mask, starved=name == "fc") for name, mask in t.masks.mask.items()}
     t.note_starved(now)
-    t.note_starved({name: Change(mask, starved=name == "conv1") for name, (mask, *_) in now.items()})
+    t.note_starved(
+        {name: Change(mask, starved=name == "conv1") for name, (mask, *_) in now.items()}
+    )
     t.note_starved(now)
     assert t.progress.starved == ["fc", "conv1"]
 
