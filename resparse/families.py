@@ -118,8 +118,3 @@ class RankedByParent(Ranked):
     def init_masks(self, layers: Layers) -> MaskDict:
         """The parent's largest final weights, over all layers together."""
         return fix_counts(self, largest_of_parent(self, self.at_least))
-
-    def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
-        """The training's; the parent's whole training apart."""
-        assert self.parent is not None
-        return {**super().train_flops(dense, sparse), "parent": self.parent.train_flops}

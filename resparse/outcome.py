@@ -90,7 +90,8 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
     if starved:
         outcome["starved"] = [name for name in sizes if starved.get(name)]
     if method.random_growth_at(0) is not None:
-        due = (s for s in range(t.run.recipe.steps) if method.updates_at(s))
+        trained = range(t.run.start_step, t.run.recipe.steps)
+        due = (s for s in trained if method.updates_at(s))
         growth = (method.random_growth_at(s) or {} for s in due)
         expected = expected_explored(method.target_counts(), sizes, growth)
         outcome |= {
