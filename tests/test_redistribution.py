@@ -86,6 +86,21 @@ def test_a_layer_that_dropped_its_only_weight_keeps_one_and_is_named():
 
 
 @pytest.mark.parametrize(("name", "how"), VARIANTS)
+def test_ties_in_growth_are_decided_by_the_generator(name, how):
+    # a drops 0 and 1 of its five, b one of its two; worth nothing, each gets as near half as can
+    # be: a 2 of the three, b 1. In a one clear winner (2) and a tie of 0, 1, 5 and 7; b's wins
+    layers = {"a": ("11011010", [1.0] * 8), "b": ("1100", [1.0, 2.0, 0.0, 0.0])}
+    grads = {"a": [0.0, 0.0, 3.0] + [0.0] * 5, "b": [0.0, 0.0, 0.0, 3.0]}
+    momentum = {"a": [0.0] * 8, "b": [0.0] * 4}
+    seen, fields = set(), {"interval": 2, "alpha": 0.8, "t_end": 1.0, "redistribution": how}
+    for seed in range(40):
+        masks = Net(name, layers, momentum=momentum, seed=seed, **fields).update(3, grads)
+        assert masks["b"] == "0101"
+        seen.add(masks["a"])
+    assert seen == {"10111010", "01111010", "00111110", "00111011"}
+
+
+@pytest.mark.parametrize(("name", "how"), VARIANTS)
 def test_twenty_updates_conserve_the_total(name, how):
     layers = {
         "a": ("111000000000", [0.0] * 12),
