@@ -129,7 +129,7 @@ def test_rigl_a_dropped_weight_that_returns_starts_anew_only_where_asked():
 def test_set_a_dropped_weight_that_returns_starts_anew_only_where_asked():
     back = 0
     for seed in range(30):
-        fields = {"seed": seed, **HALFWAY}
+        fields = {"seed": seed, "t_end": 1.0, **HALFWAY}
         kept = Toy("set", MASK, WEIGHT, MOMENT, **fields)
         reset = Toy("set", MASK, WEIGHT, MOMENT, reset_regrown=True, **fields)
         after = reset.update(3)
