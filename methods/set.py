@@ -16,7 +16,10 @@ from resparse.schedules import cosine, is_due
 
 @dataclass(kw_only=True)
 class Set(Method):
-    """Exact counts; the released codes draw each growth by a coin, so small layers die out."""
+    """Exact counts; the released codes draw each growth by a coin, so small layers die out.
+
+    Growth by a coin is not offered even as a field: nnz_at announces every count exactly.
+    """
 
     order: Literal["replace", "after"] = "after"
     interval: int = 100  # delta T, steps

@@ -57,6 +57,9 @@ class Change(NamedTuple):
 def drop_count(drop_fraction: float, nnz: int) -> int:
     """ceil(fraction * nnz); the small term keeps 0.3 * 10 at 3 whatever the last bit says.
 
+    Up, as ITOP, the RigL reproduction and sparse_learning round; Evci et al.'s code and rigl-torch
+    round down. The papers do not say; up, since a layer of few weights then moves at all.
+
     >>> drop_count(0.3, 10), drop_count(0.31, 10), drop_count(0.0, 10)
     (3, 4, 0)
     """

@@ -1,7 +1,7 @@
 """Mask rules that several methods share, as functions, so that no method inherits from another."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -213,20 +213,35 @@ def fix_counts(method: Method, kept: Kept) -> MaskDict:
     return kept.masks
 
 
-def sensitive_masks(method: Method, layers: Layers, at_least: int) -> Kept:
-    """SNIP's rule (Lee et al. 2019, equation 5): the largest |w dL/dw| of all layers together."""
+def sensitive_masks(
+    method: Method, layers: Layers, at_least: int, *, together: bool = True
+) -> Kept:
+    """SNIP's rule (Lee et al. 2019, equation 5): the largest |w dL/dw| of all layers together.
+
+    Not ``together``: of each layer, which keeps the count of its own density.
+    """
     scores = {}
     for name, layer in layers.items():
         assert layer.grad is not None
         scores[name] = (layer.weight * layer.grad).abs()
-    return keep_largest(scores, sum(method.target_counts().values()), at_least=at_least)
+    counts = method.target_counts()
+    if not together:
+        return Kept({name: top_k(score, counts[name]) for name, score in scores.items()}, [])
+    return keep_largest(scores, sum(counts.values()), at_least=at_least)
 
 
-def largest_of_parent(method: Method, at_least: int) -> Kept:
-    """One-shot global magnitude pruning of the parent's final weights (Frankle & Carbin 2019)."""
+def largest_of_parent(method: Method, at_least: int, *, whole: Collection[str] = ()) -> Kept:
+    """One-shot global magnitude pruning of the parent's final weights (Frankle & Carbin 2019).
+
+    Layers in ``whole`` keep all their weights; the others share what is left of the total.
+    """
     assert method.parent is not None
+    total = sum(method.target_counts().values()) - sum(method.sizes[name] for name in whole)
     scores = {name: method.parent.weights[name].abs() for name in method.sizes}
-    return keep_largest(scores, sum(method.target_counts().values()), at_least=at_least)
+    full = {name: torch.ones_like(scores.pop(name), dtype=torch.bool) for name in whole}
+    masks, starved = keep_largest(scores, total, at_least=at_least)
+    every = masks | full
+    return Kept({name: every[name] for name in method.sizes}, starved)
 
 
 REINIT = ("none", "xavier_normal")

@@ -262,7 +262,10 @@ def test_defaults_are_the_cited_papers():
     assert defaults["set_itop"] == defaults["set_plus"] == itop
     kept = {"at_least": 1, "interval": 1500, "alpha": 0.5, "floor": 0.0}
     assert defaults["lth_set_itop"].items() >= kept.items()
-    assert defaults["snip_set_itop"].items() >= (kept | {"reinit": "none"}).items()
-    assert defaults["snip"].items() >= {"at_least": 1, "reinit": "none"}.items()
+    assert (
+        defaults["snip_set_itop"].items() >= (kept | {"reinit": "none", "scope": "global"}).items()
+    )
+    assert defaults["snip"].items() >= {"at_least": 1, "reinit": "none", "scope": "global"}.items()
+    assert defaults["lth"].items() >= {"at_least": 1, "scope": "all"}.items()
     gmp = {"order": "after", "begin": 10_000 / 32_000, "end": 25_000 / 32_000, "interval": 500}
     assert defaults["gmp"] == gmp | {"scope": "layer"}
