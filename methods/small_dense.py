@@ -55,14 +55,21 @@ class SmallDense(Method):
 def kept_channels(shapes: dict[str, tuple[int, ...]], width: float) -> dict[str, tuple[int, int]]:
     """(outputs, inputs) of each layer at a share of its channels, at least one.
 
+    A linear layer after a convolution keeps the whole maps of the channels that are kept.
+
     >>> kept_channels({"conv1": (8, 3, 3, 3), "conv2": (8, 8, 3, 3), "fc": (10, 8)}, 0.5)
     {'conv1': (4, 3), 'conv2': (4, 4), 'fc': (10, 4)}
     """
     first, last = next(iter(shapes)), next(reversed(shapes))
-    return {
-        name: (
-            shape[0] if name == last else max(1, round(width * shape[0])),
-            shape[1] if name == first else max(1, round(width * shape[1])),
+    kept: dict[str, tuple[int, int]] = {}
+    before: tuple[int, ...] = ()
+    for name, shape in shapes.items():
+        outputs, inputs = (max(1, round(width * channels)) for channels in shape[:2])
+        if len(shape) == 2 and len(before) == 4 and shape[1] % before[0] == 0:
+            inputs = max(1, round(width * before[0])) * (shape[1] // before[0])
+        kept[name] = (
+            shape[0] if name == last else outputs,
+            shape[1] if name == first else inputs,
         )
-        for name, shape in shapes.items()
-    }
+        before = shape
+    return kept

@@ -32,7 +32,7 @@ BASE = ["reproduce", "itop/table2"]
         ([*BASE, "--out", "/proc/resparse"], 4, ["/proc/resparse", "cannot be written"]),
         ([*BASE, "--level", "paper"], 4, ["RESPARSE_DATA", "--plan"]),
         (["flops", "--model", "vgg", "--dataset", "digits", "--density", "0.1", "--distribution",
-          "erk"], 5, ["vgg", "resnet8, resnet50"]),
+          "erk"], 5, ["vgg", "resnet8, resnet18"]),
         (["flops", "--model", "resnet8", "--dataset", "digits", "--density", "2",
           "--distribution", "erk"], 5, ["density 2.0", "at most 1"]),
         (["nothing"], 5, ["nothing", "reproduce"]),

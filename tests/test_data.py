@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from resparse import data
 from resparse.data import digits, imagenet, synthetic
 from resparse.data.memory import InMemory
 from resparse.errors import Missing, UsageError
+from resparse.seeds import generator
 
 # pixels and labels of each part, and the whole dataset with its statistics
 SPLIT = {"train": "8e44030889b69ca4", "val": "0bfdd45da7083b66", "test": "f879c068a355a95f"}
@@ -121,6 +123,60 @@ def test_the_global_stream_is_neither_read_nor_moved(loaded):
     torch.rand(1)
     assert torch.equal(next(loaded.train_batches(0, 64, 0, 1))[0], first)
     torch.set_rng_state(rng)
+
+
+def coloured(count=300, pad=2, **fields):
+    """Images of 3x5x7 whose every pixel differs from its neighbours; the label is the number."""
+    rng = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (count, 3, 5, 7), generator=rng).to(torch.uint8)
+    splits = {"train": (images, torch.arange(count))}
+    return InMemory("coloured", count, splits, 0.0, 1.0, pad, **fields)
+
+
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+@pytest.mark.parametrize("flip", [False, True])
+def test_crops_and_flips_are_those_drawn_for_the_image_in_this_epoch(padding, flip):
+    """Each image by itself, with NumPy, from the same draws."""
+    data = coloured(padding=padding, flip=flip)
+    batches = list(data.train_batches(7, 64, 4, 8))  # the second epoch of 4 batches
+    draws = {what: generator(7, what, 1) for what in ("order", "augment", "flip")}
+    order = torch.randperm(300, generator=draws["order"])
+    shift = torch.randint(0, 5, (300, 2), generator=draws["augment"])
+    flips = torch.rand(300, generator=draws["flip"]) < 0.5
+    mode = {"zero": "constant", "reflect": "reflect"}[padding]
+    for step, (images, labels) in enumerate(batches):
+        assert labels.tolist() == order[64 * step : 64 * step + 64].tolist()
+        for image, number in zip(images, labels.tolist(), strict=True):
+            whole = data.splits["train"][0][number].numpy()
+            y, x = shift[number].tolist()
+            expected = np.pad(whole, ((0, 0), (2, 2), (2, 2)), mode)[:, y : y + 5, x : x + 7]
+            if flip and flips[number]:
+                expected = expected[:, :, ::-1]
+            assert np.array_equal(image.numpy(), expected)
+    assert not flip or 0.3 < flips.float().mean() < 0.7
+
+
+def test_channels_are_normalised_each_by_its_own():
+    data = coloured(pad=0)
+    data.mean, data.std = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
+    images, _ = next(iter(data.eval_batches("train", 300)))
+    whole = data.splits["train"][0].float()
+    for c in range(3):
+        assert torch.equal(images[:, c], (whole[:, c] - (c + 1.0)) / (c + 4.0))
+
+
+def test_the_hash_notices_flips_and_borders():
+    made = [coloured(), coloured(flip=True), coloured(padding="reflect")]
+    assert len({data.sha256 for data in made}) == 3
+
+
+def test_a_dataset_moves_with_its_batches():
+    """The meta device stands for another one: it has no pixels, but says where they would be."""
+    data = coloured(flip=False).to(torch.device("meta"))
+    images, labels = next(iter(data.train_batches(0, 64, 0, 1)))
+    assert {images.device.type, labels.device.type} == {"meta"}
+    assert images.shape == (64, 3, 5, 7)
+    assert next(iter(data.eval_batches("train", 64)))[0].device.type == "meta"
 
 
 def test_shifts_are_by_at_most_a_pixel_and_by_all_nine_ways_evenly():

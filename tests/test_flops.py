@@ -44,11 +44,6 @@ def test_resnet50_of_the_papers():
     assert forward_flops(macs, sizes, sizes) == 2 * 4_089_184_256
 
 
-def test_resnet50_refuses_other_images():
-    with pytest.raises(ValueError, match="3x224x224"):
-        build_model("resnet50", 1000, (1, 8, 8), 0)
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_counting_changes_nothing(training):
     model = build_model("resnet8", 10, (1, 8, 8), 0).train(training)

@@ -92,6 +92,7 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "errors": set(),
         "method": {"resparse.masks"},
         "flops": set(),
+        "micronet": set(),
         "verdict": {"resparse.errors"},
         "files": {"resparse.errors"},
         "reading": {"resparse.errors"},

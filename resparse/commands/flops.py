@@ -21,7 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Print the report; its rows per layer only as JSON."""
+    """Print the report."""
+    from resparse.render_flops import print_flops
     from resparse.report_flops import flops_report
 
     model, dataset, steps = _network(given)
@@ -29,9 +30,9 @@ def execute(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(report, indent=1))
         return 0
-    for key, value in report.items():
-        if key != "layers":
-            print(f"{key}: {value}")
+    print_flops(
+        report, f"{model} on {dataset}, density {given.density:g} by {given.distribution}", steps
+    )
     return 0
 
 

@@ -1,30 +1,47 @@
-"""Small datasets as one uint8 tensor: shuffled and shifted by (seed, epoch), resumable anywhere."""
+"""Small datasets as one uint8 tensor: shuffled, cropped and flipped by (seed, epoch), on a device.
+
+What an image becomes depends on seed, epoch and its number alone, so that every engine draws the
+same and a training resumes at any step.
+"""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from resparse.data import Batch
 from resparse.seeds import generator
 
+_AT_ONCE = 1024  # images that are padded together: reflection works on floats
+
 
 @dataclass
 class InMemory:
-    """Images (N, C, H, W) uint8 and labels (N,) int64 per split; shifts by up to ``pad`` pixels."""
+    """Images (N, C, H, W) uint8 and labels (N,) int64 per split.
+
+    ``mean`` and ``std`` are of the pixel values 0 to 255, one for all channels or one each. A
+    training image is padded by ``pad`` pixels, black or mirrored, cropped to its own size at a
+    random place, and, with ``flip``, mirrored every second time.
+    """
 
     name: str
     classes: int
     splits: dict[str, tuple[Tensor, Tensor]]
-    mean: float
-    std: float
+    mean: float | Sequence[float]
+    std: float | Sequence[float]
     pad: int = 0
+    padding: Literal["zero", "reflect"] = "zero"
+    flip: bool = False
 
     def __post_init__(self) -> None:
         """Hash what was loaded: the same name with other pixels is another dataset."""
-        digest = hashlib.sha256(f"{self.mean!r} {self.std!r} {self.pad}".encode())
+        said = f"{self.mean!r} {self.std!r} {self.pad}"
+        said += f" {self.padding}" * (self.padding != "zero") + " flip" * self.flip
+        digest = hashlib.sha256(said.encode())
         for split, (images, labels) in sorted(self.splits.items()):
             digest.update(split.encode())
             digest.update(images.numpy().tobytes())
@@ -32,38 +49,42 @@ class InMemory:
         self.sha256 = digest.hexdigest()
         self.image_shape = tuple(self.splits["train"][0].shape[1:])
         self.train_size = self.size("train")
+        self.device = torch.device("cpu")
+        self._padded: Tensor | None = None
 
     def size(self, split: str) -> int:
         """Images in a split."""
         return len(self.splits[split][1]) if split in self.splits else 0
 
-    def _normalise(self, images: Tensor) -> Tensor:
-        return (images.float() - self.mean) / self.std
+    def to(self, device: torch.device) -> "InMemory":
+        """The same dataset with its images and labels there; batches come out there too."""
+        if device != self.device:
+            self.splits = {n: (x.to(device), y.to(device)) for n, (x, y) in self.splits.items()}
+            self.device, self._padded = device, None
+        return self
 
     def train_batches(self, seed: int, batch_size: int, start: int, stop: int) -> Iterator[Batch]:
-        """Each epoch a fresh permutation (no incomplete batch) and one random shift an image."""
-        images, labels = self.splits["train"]
-        size, (height, width) = len(labels), self.image_shape[1:]
-        padded = torch.nn.functional.pad(images, (self.pad,) * 4)
+        """Each epoch a fresh permutation (no incomplete batch), crops and flips by image."""
+        size = self.train_size
         per_epoch = size // batch_size
-        rows, columns = torch.arange(height), torch.arange(width)
         for epoch in range(start // per_epoch, -(-stop // per_epoch)):
             order = torch.randperm(size, generator=generator(seed, "order", epoch))
             shift = torch.randint(
                 0, 2 * self.pad + 1, (size, 2), generator=generator(seed, "augment", epoch)
             )
+            flips = None
+            if self.flip:
+                flips = torch.rand(size, generator=generator(seed, "flip", epoch)) < 0.5
             for step in range(max(start, epoch * per_epoch), min(stop, (epoch + 1) * per_epoch)):
                 first = (step - epoch * per_epoch) * batch_size
                 chosen = order[first : first + batch_size]
-                y = shift[chosen, 0, None, None] + rows[:, None]  # (N, H, 1)
-                x = shift[chosen, 1, None, None] + columns  # (N, 1, W)
-                batch = padded[chosen[:, None, None], :, y, x].permute(0, 3, 1, 2)
-                if torch.backends.mkldnn.enabled:
-                    # at one channel the strides of (N, H, W, C) pass for contiguous: contiguous()
-                    # keeps them, and oneDNN's backward writes past its memory. Portable numerics
-                    # do without oneDNN, and their frozen runs were made on these strides
-                    batch = batch.clone(memory_format=torch.contiguous_format)
-                yield self._normalise(batch.contiguous()), labels[chosen]
+                flipped = None if flips is None else flips[chosen]
+                images = self._normalise(self._augmented(chosen, shift[chosen], flipped))
+                if not torch.backends.mkldnn.enabled and len(images[0]) == 1:
+                    # one channel in portable numerics, whose frozen runs were made on these
+                    # strides; oneDNN takes them for contiguous and writes past its memory
+                    images = images.to(memory_format=torch.channels_last)
+                yield images, self.splits["train"][1][chosen.to(self.device)]
 
     def eval_batches(self, split: str, batch_size: int) -> Iterator[Batch]:
         """All images in stored order."""
@@ -71,3 +92,33 @@ class InMemory:
         for first in range(0, len(labels), batch_size):
             part = slice(first, first + batch_size)
             yield self._normalise(images[part]), labels[part]
+
+    def _augmented(self, chosen: Tensor, shift: Tensor, flipped: Tensor | None) -> Tensor:
+        """The chosen images (N, C, H, W), cropped ``shift`` (N, 2) pixels down and right."""
+        (height, width), device = self.image_shape[1:], self.device
+        # a view of every crop there is: indexing copies whole rows of pixels
+        crops = self._bordered().unfold(2, height, 1).unfold(3, width, 1)
+        y, x = shift.to(device).unbind(1)
+        images = crops[chosen.to(device), :, y, x]
+        if flipped is not None:
+            places = flipped.nonzero().squeeze(1).to(device)
+            images[places] = images[places].flip(3)
+        return images
+
+    def _bordered(self) -> Tensor:
+        """All training images with their borders, made once."""
+        images = self.splits["train"][0]
+        if self._padded is None and self.padding == "reflect":
+            parts = (F.pad(p.float(), (self.pad,) * 4, "reflect") for p in torch.split(images, _AT_ONCE))
+            self._padded = torch.cat([part.to(torch.uint8) for part in parts])
+        elif self._padded is None:
+            self._padded = F.pad(images, (self.pad,) * 4)
+        return self._padded
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        """float32 in the strides of its shape, whatever those of ``images`` are."""
+        mean, std = (
+            torch.as_tensor(value, dtype=torch.float32, device=self.device).view(-1, 1, 1)
+            for value in (self.mean, self.std)
+        )
+        return images.to(torch.float32, memory_format=torch.contiguous_format).sub_(mean).div_(std)

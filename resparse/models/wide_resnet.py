@@ -32,7 +32,8 @@ class PreActivation(nn.Module):
 class WideResNet(nn.Module):
     """A 3x3 stem of 16 channels, three stages of (depth - 4) / 6 blocks, BN-ReLU, global average.
 
-    Convolutions start from N(0, 2 / (k k out)), the classifier's bias from 0.
+    Convolutions start from N(0, 2 / (k k out)) (He et al. 2015), the classifier's bias from 0, as
+    in the reproduction's code.
     """
 
     def __init__(self, channels: int, depth: int, width: int, classes: int) -> None:

@@ -1,0 +1,240 @@
+"""Maskable weights, parameters and MACs of each model, derived layer by layer from its paper."""
+
+import pytest
+import torch
+
+from resparse import models
+from resparse.errors import UsageError
+from resparse.flops import layer_macs
+from resparse.models import MODELS, SIDES, add, build_model, maskable, takes
+
+# A layer is (outputs, inputs of one output, kernel, side of the output map): outputs * inputs *
+# kernel^2 weights, each multiplied once at side^2 positions. Batch norm has 2 parameters an output.
+
+
+def vgg(third, sides):
+    """13 convolutions: Simonyan & Zisserman 2015, table 1, columns C and D."""
+    layers, inputs = [], 3
+    for width, depth, side in zip((64, 128, 256, 512, 512), (2, 2, 3, 3, 3), sides, strict=True):
+        for i in range(depth):
+            kernel = third if i == 2 else 3
+            # a 1x1 convolution padded by 1 gives a map larger by 2
+            layers.append((width, inputs, kernel, side + (2 if kernel == 1 else 0)))
+            inputs = width
+    return layers
+
+
+def blocks(widths, depths, side):
+    """Basic blocks: two 3x3; the first of a stage but the first has stride 2 and a 1x1 beside."""
+    layers, inputs = [], widths[0]
+    for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        side = side // 2 if i else side
+        for block in range(depth):
+            layers += [(width, inputs, 3, side), (width, width, 3, side)]
+            if inputs != width:
+                assert block == 0
+                layers.append((width, inputs, 1, side))
+            inputs = width
+    return layers
+
+
+def bottlenecks(side):
+    """ResNet-50 (He et al. 2016, table 1): 1x1, 3x3 with the stride, 1x1 to four times as many."""
+    layers, inputs = [], 64
+    for i, (width, depth) in enumerate(zip((64, 128, 256, 512), (3, 4, 6, 3), strict=True)):
+        before, side = side, side // 2 if i else side
+        for block in range(depth):
+            layers.append((width, inputs, 1, before if block == 0 else side))
+            layers += [(width, width, 3, side), (4 * width, width, 1, side)]
+            if block == 0:
+                layers.append((4 * width, inputs, 1, side))
+            inputs = 4 * width
+    return layers
+
+
+def mobilenet(side):
+    """Howard et al. 2017, table 1: depthwise (one input an output) and pointwise convolutions."""
+    layers, inputs = [], 32
+    for outputs in (64, 128, 128, 256, 256, 512, *[512] * 5, 1024, 1024):
+        if outputs != inputs and inputs > 32:  # a stride wherever the width doubles from 64 on
+            side //= 2
+        layers += [(inputs, 1, 3, side), (outputs, inputs, 1, side)]
+        inputs = outputs
+    return layers
+
+
+def small_stem(width, side):
+    return [(width, 3, 3, side)]
+
+
+BIG_STEM = [(64, 3, 7, 112)]  # 224 / 2; pooling halves it again
+FOUR = (64, 128, 256, 512)
+LAYERS = {  # convolutions, each followed by batch norm
+    ("resnet20", 32): small_stem(16, 32) + blocks((16, 32, 64), (3, 3, 3), 32),
+    ("resnet32", 32): small_stem(16, 32) + blocks((16, 32, 64), (5, 5, 5), 32),
+    ("resnet32_2", 32): small_stem(32, 32) + blocks((32, 64, 128), (5, 5, 5), 32),
+    ("resnet18", 32): small_stem(64, 32) + blocks(FOUR, (2, 2, 2, 2), 32),
+    ("resnet18", 64): small_stem(64, 64) + blocks(FOUR, (2, 2, 2, 2), 64),
+    ("resnet18", 224): BIG_STEM + blocks(FOUR, (2, 2, 2, 2), 56),
+    ("resnet34", 32): small_stem(64, 32) + blocks(FOUR, (3, 4, 6, 3), 32),
+    ("resnet50", 32): small_stem(64, 32) + bottlenecks(32),
+    ("resnet50", 64): small_stem(64, 64) + bottlenecks(64),
+    ("resnet50", 224): BIG_STEM + bottlenecks(56),
+    ("mobilenet_v1", 32): small_stem(32, 32) + mobilenet(32),
+    ("vgg16", 32): vgg(3, (32, 16, 8, 4, 2)),
+    ("vgg16_c", 32): vgg(1, (32, 16, 8, 5, 3)),  # 8 + 2 halves to 5, 5 + 2 to 3, 3 + 2 to 2
+}
+HIDDEN = {  # Lee et al. 2019: 512 wide
+    "vgg16": [(512, 512), (512, 512)],
+    "vgg16_c": [(512, 4 * 512), (512, 512)],
+}
+FOUND = {  # classes, maskable weights, all parameters, MACs
+    ("resnet20", 32): (10, 270_896, 272_474, 40_813_184),  # He et al., table 6: 0.27M
+    ("resnet32", 32): (10, 464_432, 466_906, 69_124_736),  # He et al., table 6: 0.46M
+    ("resnet32_2", 32): (10, 1_855_584, 1_860_522, 275_612_928),
+    ("resnet18", 32): (10, 11_164_352, 11_173_962, 555_422_720),
+    ("resnet18", 64): (200, 11_261_632, 11_271_432, 2_221_772_800),
+    ("resnet18", 224): (1000, 11_678_912, 11_689_512, 1_814_073_344),  # torchvision: 11,689,512
+    ("resnet34", 32): (100, 21_311_168, 21_328_292, 1_159_448_576),
+    ("resnet50", 32): (100, 23_652_032, 23_705_252, 1_298_014_208),  # RigL repr., A: 2.59e9 FLOPs
+    ("resnet50", 64): (200, 23_856_832, 23_910_152, 5_191_647_232),
+    ("resnet50", 224): (1000, 25_502_912, 25_557_032, 4_089_184_256),  # torchvision: 25,557,032
+    ("mobilenet_v1", 32): (10, 3_195_328, 3_217_226, 46_354_432),
+    ("vgg16", 32): (10, 15_239_872, 15_255_626, 313_725_952),  # Lee et al., table 2: 15.2M
+    ("vgg16_c", 32): (10, 11_307_712, 11_323_466, 310_973_440),
+}
+
+
+def derived(name, side, classes):
+    """(maskable weights, parameters, MACs) from the layers above."""
+    convolutions, hidden = LAYERS[name, side], HIDDEN.get(name, [])
+    weights = sum(out * inputs * k * k for out, inputs, k, _ in convolutions)
+    macs = sum(out * inputs * k * k * at * at for out, inputs, k, at in convolutions)
+    last = hidden[-1][0] if hidden else max(out for out, *_ in convolutions)
+    linear = sum(out * inputs for out, inputs in hidden) + classes * last
+    normed = sum(out for out, *_ in convolutions) + sum(out for out, _ in hidden)
+    biases = classes + (normed if hidden else 0)  # VGG's convolutions and hidden layers have one
+    return weights + linear, weights + linear + 2 * normed + biases, macs + linear
+
+
+@pytest.mark.parametrize(("name", "side"), LAYERS)
+def test_counts_by_hand(name, side):
+    classes, *counts = FOUND[name, side]
+    assert list(derived(name, side, classes)) == counts
+    model = build_model(name, classes, (3, side, side), 0)
+    weights = maskable(model)
+    found = sum(w.numel() for w in weights.values()), sum(p.numel() for p in model.parameters())
+    macs = layer_macs(model, (3, side, side))
+    assert [*found, sum(macs.values())] == counts
+    assert list(macs) == list(weights)
+
+
+COUNTED_ELSEWHERE = {("mlp", 32), ("wrn22_2", 32)}  # test_models.py, as the smoke level's are
+
+
+def test_the_mlp_multiplies_each_weight_once():
+    """3072-1024-512-10, ITOP's appendix A.1."""
+    macs = layer_macs(build_model("mlp", 10, (3, 32, 32), 0), (3, 32, 32))
+    assert macs == {"fc1": 3072 * 1024, "fc2": 1024 * 512, "fc3": 512 * 10}
+    assert sum(macs.values()) == 3_675_136
+
+
+def test_every_model_and_size_is_counted():
+    sizes = {(name, side) for name, sides in SIDES.items() for side in sides}
+    assert set(SIDES) == set(MODELS)
+    assert set(LAYERS) == set(FOUND) == sizes - COUNTED_ELSEWHERE
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_other_images_are_refused_with_the_valid_ones(name):
+    if not SIDES[name]:
+        assert takes(name, (1, 8, 8))
+        return
+    valid = " or ".join(f"3x{side}x{side}" for side in SIDES[name])
+    for shape, given in {
+        (1, 32, 32): "1x32x32",
+        (3, 96, 96): "3x96x96",
+        (3, 32, 64): "3x32x64",
+    }.items():
+        assert not takes(name, shape)
+        with pytest.raises(UsageError) as refused:
+            build_model(name, 10, shape, 0)
+        assert str(refused.value) == f"model {name} does not take images of {given}; valid: {valid}"
+
+
+@pytest.mark.parametrize(("name", "side"), [key for key in LAYERS if key[1] > 32 or "50" in key[0]])
+def test_a_batch_gives_one_logit_a_class_at_every_size(name, side):
+    """Those of 32x32 are in test_models.py, but ResNet-50."""
+    model = build_model(name, 7, (3, side, side), 0).eval()
+    with torch.no_grad():
+        logits = model(torch.randn(2, 3, side, side))
+    assert logits.shape == (2, 7)
+    assert torch.isfinite(logits).all()
+
+
+def test_resnet50_strides_on_the_3x3_and_has_one_stem_convolution():
+    for side in (32, 64, 224):
+        model = build_model("resnet50", 100, (3, side, side), 0)
+        strided = [n for n, m in model.named_modules() if getattr(m, "stride", 1) == (2, 2)]
+        inner = [n for n in strided if n.startswith("layer") and "downsample" not in n]
+        assert inner == ["layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2"]
+        stem = model.conv1
+        assert (stem.kernel_size, stem.stride) == (
+            ((7, 7), (2, 2)) if side == 224 else ((3, 3), (1, 1))
+        )
+
+
+def test_resnet50_starts_as_the_identity_on_cifar_only():
+    """RigL reproduction, section 4.2: the last batch norm of each block at 0."""
+    for side, value in ((32, 0.0), (64, 1.0), (224, 1.0)):
+        model = build_model("resnet50", 10, (3, side, side), 0)
+        last = [m for n, m in model.named_modules() if n.endswith("bn3")]
+        assert len(last) == 16
+        assert all(bool((norm.weight == value).all()) for norm in last)
+
+
+def bound(weight):
+    """torch's default: U(-b, b) with b = 1 / sqrt(inputs of an output)."""
+    return weight[0].numel() ** -0.5
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "vgg16", "vgg16_c", "mobilenet_v1"])
+def test_weights_start_from_torchs_default_where_the_released_code_says_nothing(name):
+    for layer, weight in maskable(build_model(name, 10, (3, 32, 32), 0)).items():
+        assert weight.abs().max() <= bound(weight), layer
+        if weight.numel() > 2000:
+            assert weight.std().item() == pytest.approx(bound(weight) / 3**0.5, rel=0.05), layer
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("resnet20", 32), ("resnet32", 32), ("resnet32_2", 32), ("resnet18", 64), ("resnet50", 32)],
+)
+def test_weights_start_from_he_where_the_released_code_says_so(name, side):
+    """N(0, 2 / (k k out)): He et al. 2015 by outputs."""
+    for layer, weight in maskable(build_model(name, 10, (3, side, side), 0)).items():
+        if weight.dim() == 4 and weight.numel() > 2000:
+            std = (2 / (weight.shape[0] * weight[0, 0].numel())) ** 0.5
+            assert weight.std().item() == pytest.approx(std, rel=0.05), layer
+            assert weight.abs().max() > bound(weight), layer
+
+
+def test_the_wide_resnet32_draws_its_classifier_small():
+    model = build_model("resnet32_2", 100, (3, 32, 32), 0)
+    assert model.fc.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert not model.fc.bias.any()
+
+
+def test_a_model_from_outside_with_other_outputs_is_refused_with_both_numbers(monkeypatch):
+    monkeypatch.setattr(models, "_outside", {})
+
+    def seven(classes, image_shape):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 7))
+
+    add("seven_outputs", seven)
+    assert build_model("seven_outputs", 7, (3, 4, 4), 0)[1].out_features == 7
+    with pytest.raises(UsageError, match="seven_outputs has 7 outputs, its dataset 10 classes"):
+        build_model("seven_outputs", 10, (3, 4, 4), 0)
+    add("a_map", lambda classes, image_shape: torch.nn.Conv2d(3, classes, 3))
+    with pytest.raises(UsageError, match="a_map has 10x2x2 outputs, its dataset 10 classes"):
+        build_model("a_map", 10, (3, 4, 4), 0)
