@@ -109,8 +109,9 @@ class InMemory:
         """All training images with their borders, made once."""
         images = self.splits["train"][0]
         if self._padded is None and self.padding == "reflect":
-            parts = (F.pad(p.float(), (self.pad,) * 4, "reflect") for p in torch.split(images, _AT_ONCE))
-            self._padded = torch.cat([part.to(torch.uint8) for part in parts])
+            parts = torch.split(images, _AT_ONCE)
+            made = (F.pad(part.float(), (self.pad,) * 4, "reflect") for part in parts)
+            self._padded = torch.cat([part.to(torch.uint8) for part in made])
         elif self._padded is None:
             self._padded = F.pad(images, (self.pad,) * 4)
         return self._padded
