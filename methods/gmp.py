@@ -47,15 +47,17 @@ class Gmp(Method):
         )
 
     def update_masks(self, step: int, layers: Layers) -> dict[str, Change]:
-        """Keep the largest weights of each layer, or of all together (each layer keeps one)."""
+        """Keep the largest weights of each layer, or of all together.
+
+        There each layer keeps one; those that would not have are named as starved.
+        """
         counts = self.nnz_at(step)
         scores = {name: layer.weight.abs() for name, layer in layers.items()}
         masks = {name: layer.mask for name, layer in layers.items()}
         if isinstance(counts, int):
-            kept = keep_largest(scores, counts, among=masks).masks
-        else:
-            kept = {n: top_k(scores[n], counts[n], among=masks[n]) for n in scores}
-        return {name: Change(mask) for name, mask in kept.items()}
+            kept, starved = keep_largest(scores, counts, among=masks)
+            return {n: Change(mask, starved=n in starved) for n, mask in kept.items()}
+        return {n: Change(top_k(scores[n], counts[n], among=masks[n])) for n in scores}
 
     def nnz_at(self, step: int) -> int | dict[str, int]:
         """The cubic's density at the last pruning, never under the target."""

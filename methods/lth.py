@@ -11,4 +11,4 @@ from resparse.families import RankedByParent
 
 @dataclass(kw_only=True)
 class Lth(RankedByParent):
-    """Global over all layers; the code behind ITOP's rows prunes convolutions only."""
+    """Global over all layers, unless ``scope`` says convolutions only."""

@@ -5,7 +5,6 @@ gradual-pruning run at the same sparsity (a dense run has no mask). Its final ma
 the rewind step, the schedule continued there, a fresh optimizer.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -24,10 +23,3 @@ class Ltr(Method):
         """The parent's final masks."""
         assert self.parent is not None
         return dict(self.parent.masks)
-
-    def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
-        """3 f_S for each step after the rewind step; the parent's whole training apart."""
-        assert self.parent is not None
-        steps = self.total_steps - self.parent.step
-        train = 3 * self.mean_forward(sparse) * steps
-        return {"init": 0.0, "train": train, "parent": self.parent.train_flops}

@@ -21,7 +21,9 @@ class Rigl(Method):
     order: Literal["replace", "after"] = "replace"
     interval: int = 100  # delta T, steps
     alpha: float = 0.3  # drop fraction at the start
-    t_end: float = 0.78125  # T_end as a share of all steps, excluded (algorithm 1: t < T_end)
+    # T_end as a share of all steps, excluded: algorithm 1's t < T_end, as the RigL reproduction and
+    # rigl-torch have it; Evci et al.'s code and jaxpruner include it, which can add one update
+    t_end: float = 0.78125
     # a just-dropped weight that returns at once: keeps its value (Evci et al.'s code, ITOP's), or
     # starts at 0 like all that grow (the RigL reproduction)
     reset_regrown: bool = False

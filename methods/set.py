@@ -1,7 +1,8 @@
 """SET, sparse evolutionary training: drop by magnitude, grow at random.
 
 Mocanu et al. 2018, algorithm 1. Defaults are those of Evci et al. 2020 (appendix C), whose numbers
-ITOP's Table 2 cites: alpha 0.3, delta T 100, cosine decay, the update after the optimizer step.
+ITOP's Table 2 cites: alpha 0.3, delta T 100, cosine decay, T_end 25,000 of 32,000 steps (their code
+ends SET, SNFS and RigL there alike), the update after the optimizer step.
 """
 
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from resparse.schedules import cosine, is_due
 
 @dataclass(kw_only=True)
 class Set(Method):
-    """Exact counts; the released codes draw each growth by a coin, so small layers die out."""
+    """Exact counts; the released codes draw each growth by a coin, so small layers die out.
+
+    Growth by a coin is not offered even as a field: nnz_at announces every count exactly.
+    """
 
     order: Literal["replace", "after"] = "after"
     interval: int = 100  # delta T, steps
     alpha: float = 0.3  # drop fraction at the start
-    t_end: float = 1.0  # T_end as a share of all steps, included
+    t_end: float = 0.78125  # T_end as a share of all steps, included; Evci et al.'s, as RigL's
     floor: float = 0.0  # drop fraction at T_end
     regrow_dropped: bool = True  # may a just-dropped weight return at once? All public codes: yes
     reset_regrown: bool = False  # does it then start at 0? The RigL reproduction: yes

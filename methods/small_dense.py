@@ -2,7 +2,10 @@
 
 The control of Evci et al. 2020 and of the RigL reproduction: channels scaled alike, by about
 sqrt(density). The masks keep a block of channels; what is left out feeds nothing, so the network
-is the narrower one.
+is the narrower one, but for two things: its weights are drawn with the fans of the wide network,
+so they start smaller than its own initialisation would have them; and where a linear layer follows
+convolutions through a flattening, a block of its inputs is a block of places in the first channels,
+not of channels.
 """
 
 import math

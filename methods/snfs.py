@@ -3,8 +3,8 @@
 Dettmers & Zettlemoyer 2019. The default is the variant of Evci et al. 2020, whose numbers ITOP's
 Table 2 cites: growth inside each layer, the update after the optimizer step. The original and the
 RigL reproduction also move weights between layers: ``redistribution = "momentum"``. They rank by
-the optimizer's momentum; the average here ranks alike where beta is its momentum, and leaves the
-optimizer's at 0 outside the masks.
+the optimizer's momentum; the average here ranks alike where beta is its momentum and there is no
+weight decay (which the optimizer's holds too), and leaves the optimizer's at 0 outside the masks.
 """
 
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ from resparse.data.memory import InMemory
 from resparse.distributions import layer_counts
 from resparse.errors import UsageError, VerdictFailed
 from resparse.masks import top_k
-from resparse.method import Method, Parent
+from resparse.method import Parent
 from resparse.models import build_model, maskable
 from resparse.record import Recipe, Run
 from resparse.seeds import generator
@@ -113,10 +113,14 @@ def random_images() -> InMemory:
 def bench_run(model: str, method: str, dataset: str) -> Run:
     """A run as long as the paper's that updates at every second step from the start.
 
-    So updates move as many weights as they ever do, and each stands beside a step without one.
+    So updates move as many weights as they ever do, and each stands beside a step without one:
+    drop fractions start at their largest, and a pruning curve has as many updates as at INTERVAL,
+    so that each prunes as much; it is steepest at its start.
     """
-    short: dict[str, object] = {"interval": 2, "begin": 0.0}
     own = registry.own_fields(registry.load(method))
+    short: dict[str, object] = {"interval": 2, "begin": 0.0}
+    if "begin" in own and "end" in own:
+        short["end"] = (own["end"] - own["begin"]) * 2 / INTERVAL
     fields = {name: value for name, value in short.items() if name in own}
     dense = method == "dense"
     return Run(
@@ -169,15 +173,17 @@ def time_method(model: str, method: str, updates: int, clock: Clock) -> Timing:
         model=model,
         method=method,
         steps=STEPS[model],
-        exploring=exploring(t.method),
+        exploring=exploring(run),
         limit=5.0 if always else 3.0,
         init_s=init_s,
     )
 
 
-def exploring(method: Method) -> float:
-    """Share of the method's steps up to its last update; 0 where its masks never move."""
-    steps = method.total_steps
+def exploring(run: Run) -> float:
+    """Share of the steps up to the method's own last update; 0 where its masks never move."""
+    fields = {name: value for name, value in run.fields.items() if name not in ("begin", "end")}
+    steps = run.recipe.steps
+    method = registry.probe(run.method, fields, steps)
     last = next((s for s in reversed(range(steps)) if method.updates_at(s)), -1)
     return (last + 1) / steps
 

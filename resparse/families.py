@@ -89,11 +89,13 @@ class RankedBySensitivity(Ranked):
     """SNIP's start (Lee et al. 2019, equation 5): the largest |w dL/dw| over one batch."""
 
     reinit: str = "none"  # xavier_normal: score a re-initialised copy (mil-ad's code, ITOP's rows)
+    scope: str = "global"  # layer: each keeps its own count, as in Evci et al.'s code
     scores_at_init: ClassVar[bool] = True
 
     def check(self) -> None:
-        """A known re-initialisation."""
+        """A known re-initialisation, a known scope."""
         super().check()
+        require(self.scope in ("global", "layer"), "scope", self.scope, "global, layer")
         require(self.reinit in REINIT, "reinit", self.reinit, ", ".join(REINIT))
 
     def prepare_scoring(self, model: nn.Module) -> None:
@@ -101,8 +103,9 @@ class RankedBySensitivity(Ranked):
         reinitialise(model, self.reinit, self.rng)
 
     def init_masks(self, layers: Layers) -> MaskDict:
-        """The largest sensitivities of all layers together."""
-        return fix_counts(self, sensitive_masks(self, layers, self.at_least))
+        """The largest sensitivities of all layers together, or of each."""
+        together = self.scope == "global"
+        return fix_counts(self, sensitive_masks(self, layers, self.at_least, together=together))
 
     def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
         """The training's, and one dense forward and backward for the scores."""
@@ -113,13 +116,19 @@ class RankedBySensitivity(Ranked):
 class RankedByParent(Ranked):
     """One-shot pruning of a trained dense network, from its own start (Frankle & Carbin 2019)."""
 
+    # convolutions: linear layers stay dense, as in the code behind ITOP's rows. That code prunes
+    # the share S of the convolutions; here they pay for the linear layers, and the density is kept
+    scope: str = "all"
     needs_parent: ClassVar[bool] = True
 
-    def init_masks(self, layers: Layers) -> MaskDict:
-        """The parent's largest final weights, over all layers together."""
-        return fix_counts(self, largest_of_parent(self, self.at_least))
+    def check(self) -> None:
+        """A known scope."""
+        super().check()
+        require(self.scope in ("all", "convolutions"), "scope", self.scope, "all, convolutions")
 
-    def train_flops(self, dense: float, sparse: Callable[[int], float]) -> dict[str, float]:
-        """The training's; the parent's whole training apart."""
-        assert self.parent is not None
-        return {**super().train_flops(dense, sparse), "parent": self.parent.train_flops}
+    def init_masks(self, layers: Layers) -> MaskDict:
+        """The parent's largest final weights, over all layers together, or all convolutions."""
+        linear = [name for name, layer in layers.items() if layer.mask.dim() == 2]
+        whole = linear if self.scope == "convolutions" else []
+        require(len(whole) < len(layers), "scope", self.scope, "all, without a convolution")
+        return fix_counts(self, largest_of_parent(self, self.at_least, whole=whole))

@@ -44,14 +44,21 @@ class Layer(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A layer's new mask, and where weight and moments become 0 (default: the newly active)."""
+    """A layer's new mask, and where weight and moments become 0 (default: the newly active).
+
+    ``starved``: the scores alone would have emptied the layer, and a rule kept it alive.
+    """
 
     mask: Tensor
     reset: Tensor | None = None
+    starved: bool = False
 
 
 def drop_count(drop_fraction: float, nnz: int) -> int:
     """ceil(fraction * nnz); the small term keeps 0.3 * 10 at 3 whatever the last bit says.
+
+    Up, as ITOP, the RigL reproduction and sparse_learning round; Evci et al.'s code and rigl-torch
+    round down. The papers do not say; up, since a layer of few weights then moves at all.
 
     >>> drop_count(0.3, 10), drop_count(0.31, 10), drop_count(0.0, 10)
     (3, 4, 0)

@@ -62,6 +62,8 @@ class Method:
             None if self.parent is None else "given",
             "a parent run" if self.needs_parent else "none: this method starts from scratch",
         )
+        last = self.total_steps - 1
+        require(0 <= self.first_step <= last, "rewind step", self.first_step, f"0 to {last}")
         self.check()
 
     def check(self) -> None:
@@ -102,17 +104,17 @@ class Method:
 
         ``dense`` is the forward cost of one step of the dense network, f_D, ``sparse(s)`` that of
         the masks installed after step ``s``, f_S. A step costs 3 f_S, backward being twice the
-        forward, and 2 f_S + f_D where the weights' gradient is dense (RigL, appendix H).
+        forward, and 2 f_S + f_D where the weights' gradient is dense (RigL, appendix H). The
+        parent's whole training is apart; steps before the rewind step are not trained again.
         """
-        forward = self.mean_forward(sparse)
-        if self.grads == "always":
-            train = (2 * forward + dense) * self.total_steps
-        else:
-            train = 3 * forward * self.total_steps
+        forward, first = self.mean_forward(sparse), self.first_step
+        steps = self.total_steps - first
+        train = (2 * forward + dense if self.grads == "always" else 3 * forward) * steps
         if self.grads == "update":
-            due = (step for step in range(self.total_steps) if self.updates_at(step))
+            due = (step for step in range(first, self.total_steps) if self.updates_at(step))
             train += sum(dense - sparse(step - 1) for step in due)
-        return {"init": 0.0, "train": train, "parent": 0.0}
+        above = 0.0 if self.parent is None else self.parent.train_flops
+        return {"init": 0.0, "train": train, "parent": above}
 
     def prepare_scoring(self, model: nn.Module) -> None:
         """Change the copy that ``scores_at_init`` scores, in place; default: it is scored as is."""
@@ -123,14 +125,20 @@ class Method:
             return dict(zip(self.sizes, self.state["counts"].tolist(), strict=True))
         return {name: round(self.densities[name] * size) for name, size in self.sizes.items()}
 
+    @property
+    def first_step(self) -> int:
+        """The rewind step where there is a parent, else 0."""
+        return 0 if self.parent is None else self.parent.step
+
     def mean_forward(self, sparse: Callable[[int], float]) -> float:
-        """Mean of ``sparse`` over all steps; it changes only at updates."""
-        total, since, cost = 0.0, 0, sparse(-1)
-        for step in range(self.total_steps):
+        """Mean of ``sparse`` over all steps of this run; it changes only at updates."""
+        first = self.first_step
+        total, since, cost = 0.0, first, sparse(first - 1)
+        for step in range(first, self.total_steps):
             if self.updates_at(step):
                 total += cost * (step + 1 - since)
                 since, cost = step + 1, sparse(step)
-        return (total + cost * (self.total_steps - since)) / self.total_steps
+        return (total + cost * (self.total_steps - since)) / (self.total_steps - first)
 
     def uniform_like(self, tensor: Tensor) -> Tensor:
         """U[0, 1) float32 of the tensor's shape, drawn on the CPU from the method's generator."""

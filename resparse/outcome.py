@@ -85,11 +85,13 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
         "masks_sha256": t.masks.digest(),
         "weights_sha256": weights_sha256,
     }
-    if "starved" in method.state:
-        starved = zip(sizes, method.state["starved"].tolist(), strict=True)
-        outcome["starved"] = [name for name, is_starved in starved if is_starved]
+    first = method.state["starved"].tolist() if "starved" in method.state else []
+    starved = dict(zip(sizes, first, strict=False)) | dict.fromkeys(p.starved, True)
+    if starved:
+        outcome["starved"] = [name for name in sizes if starved.get(name)]
     if method.random_growth_at(0) is not None:
-        due = (s for s in range(t.run.recipe.steps) if method.updates_at(s))
+        trained = range(t.run.start_step, t.run.recipe.steps)
+        due = (s for s in trained if method.updates_at(s))
         growth = (method.random_growth_at(s) or {} for s in due)
         expected = expected_explored(method.target_counts(), sizes, growth)
         outcome |= {

@@ -1,7 +1,7 @@
 """Mask rules that several methods share, as functions, so that no method inherits from another."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -88,23 +88,24 @@ def redistributed_update(
 
     A layer's part is the mean |worth| of its weights active before the update (Dettmers &
     Zettlemoyer 2019, algorithm 1); inside a layer the largest |grow| comes first. A layer that
-    loses all it has keeps one weight.
+    loses all it has keeps one weight; where its part alone would not give it one, it is starved.
     """
     dropped = {n: drop_count(fraction, int(layer.mask.sum())) for n, layer in layers.items()}
     kept = {
         name: layer.mask & ~top_k(-layer.weight.abs(), dropped[name], among=layer.mask)
         for name, layer in layers.items()
     }
-    grown = share_out(
-        sum(dropped.values()),
-        {name: float(worth[name].abs()[layer.mask].mean()) for name, layer in layers.items()},
-        room={name: int((~mask).sum()) for name, mask in kept.items()},
-        at_least={name: int(not mask.any()) for name, mask in kept.items()},
-    )
-    return {
-        name: Change(mask | top_k(grow[name].abs(), grown[name], among=~mask, ties=method.rng))
-        for name, mask in kept.items()
-    }
+    parts = {name: float(worth[name].abs()[layer.mask].mean()) for name, layer in layers.items()}
+    room = {name: int((~mask).sum()) for name, mask in kept.items()}
+    lost = {name: int(not mask.any()) for name, mask in kept.items()}
+    total, nothing = sum(dropped.values()), dict.fromkeys(lost, 0)
+    grown = share_out(total, parts, room=room, at_least=lost)
+    free = share_out(total, parts, room=room, at_least=nothing) if any(lost.values()) else grown
+    changes = {}
+    for name, mask in kept.items():
+        new = top_k(grow[name].abs(), grown[name], among=~mask, ties=method.rng)
+        changes[name] = Change(mask | new, starved=bool(lost[name]) and free[name] == 0)
+    return changes
 
 
 def share_out(
@@ -212,20 +213,35 @@ def fix_counts(method: Method, kept: Kept) -> MaskDict:
     return kept.masks
 
 
-def sensitive_masks(method: Method, layers: Layers, at_least: int) -> Kept:
-    """SNIP's rule (Lee et al. 2019, equation 5): the largest |w dL/dw| of all layers together."""
+def sensitive_masks(
+    method: Method, layers: Layers, at_least: int, *, together: bool = True
+) -> Kept:
+    """SNIP's rule (Lee et al. 2019, equation 5): the largest |w dL/dw| of all layers together.
+
+    Not ``together``: of each layer, which keeps the count of its own density.
+    """
     scores = {}
     for name, layer in layers.items():
         assert layer.grad is not None
         scores[name] = (layer.weight * layer.grad).abs()
-    return keep_largest(scores, sum(method.target_counts().values()), at_least=at_least)
+    counts = method.target_counts()
+    if not together:
+        return Kept({name: top_k(score, counts[name]) for name, score in scores.items()}, [])
+    return keep_largest(scores, sum(counts.values()), at_least=at_least)
 
 
-def largest_of_parent(method: Method, at_least: int) -> Kept:
-    """One-shot global magnitude pruning of the parent's final weights (Frankle & Carbin 2019)."""
+def largest_of_parent(method: Method, at_least: int, *, whole: Collection[str] = ()) -> Kept:
+    """One-shot global magnitude pruning of the parent's final weights (Frankle & Carbin 2019).
+
+    Layers in ``whole`` keep all their weights; the others share what is left of the total.
+    """
     assert method.parent is not None
+    total = sum(method.target_counts().values()) - sum(method.sizes[name] for name in whole)
     scores = {name: method.parent.weights[name].abs() for name in method.sizes}
-    return keep_largest(scores, sum(method.target_counts().values()), at_least=at_least)
+    full = {name: torch.ones_like(scores.pop(name), dtype=torch.bool) for name in whole}
+    masks, starved = keep_largest(scores, total, at_least=at_least)
+    every = masks | full
+    return Kept({name: every[name] for name in method.sizes}, starved)
 
 
 REINIT = ("none", "xavier_normal")

@@ -102,6 +102,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
                     masks.check_counts(method.nnz_at(step))
             except NonFinite as error:
                 raise Diverged(f"mask update at step {step}: {error}") from error
+            t.note_starved(changes)
             t.progress.installed = step + 1
             t.progress.forward.append((step, t.forward_now()))
             lap("update")

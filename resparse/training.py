@@ -16,7 +16,7 @@ from resparse.checkpoint import load_checkpoint, save_checkpoint
 from resparse.data import Data
 from resparse.errors import RunFailed
 from resparse.flops import forward_flops, layer_macs
-from resparse.masks import Layer, Masks, moments
+from resparse.masks import Change, Layer, Masks, moments
 from resparse.method import Method, Parent
 from resparse.models import build_model, maskable
 from resparse.record import Run, RunFolder, RunStore
@@ -43,6 +43,7 @@ class Progress:
     train_loss: list[float] = field(default_factory=list)
     installed: int = 0  # steps done when the present masks came
     forward: list[tuple[int, float]] = field(default_factory=list)  # (after step, FLOPs an image)
+    starved: list[str] = field(default_factory=list)  # layers that a rule kept alive so far
 
 
 @dataclass
@@ -68,6 +69,11 @@ class Training:
         whole = int(getattr(self.method, "interval", 1))
         if self.progress.step - self.progress.installed >= whole:
             self.masks.note_trained()
+
+    def note_starved(self, changes: Mapping[str, Change]) -> None:
+        """Remember the layers that the masks' rule has just kept alive."""
+        known = self.progress.starved
+        known += [name for name, c in changes.items() if c.starved and name not in known]
 
     def reseed(self, step: int) -> None:
         """The method's draws depend on (seed, step) only, so there is no RNG state to save."""

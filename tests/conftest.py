@@ -35,7 +35,7 @@ METHODS = tuple(registry.names())  # every file in methods/
 FIELDS = {
     "gmp": {"interval": 5, "begin": 0.1, "end": 0.9},
     "rigl": {"interval": 4, "alpha": 0.4, "t_end": 0.9},
-    "set": {"interval": 4, "alpha": 0.4},
+    "set": {"interval": 4, "alpha": 0.4, "t_end": 1.0},
     "snfs": {"interval": 4, "alpha": 0.4, "t_end": 0.9},
 }
 PARENTS = {"ltr": ("gmp", REWIND)}  # parent and rewind step; other tickets: a dense run, step 0

@@ -8,19 +8,20 @@ from resparse.contract.toy import COUNTS, SIZES, TOTAL, Toy
 
 DENSITIES = {name: COUNTS[name] / SIZES[name] for name in SIZES}
 
+SET = {"interval": 3, "alpha": 0.5, "t_end": 1.0}
 RIGL = {"interval": 4, "alpha": 0.4, "t_end": 0.75}
 SNFS = {"interval": 4, "alpha": 0.4, "t_end": 0.8, "beta": 0.7}
 GMP = {"interval": 4, "begin": 0.1, "end": 0.9}
 
 # fields under which masks move at least three times in 20 steps, and variants of methods
 NAMED = {
-    "set": {"interval": 3, "alpha": 0.5, "t_end": 0.8},
-    "set-floor": {"interval": 3, "alpha": 0.5, "floor": 0.005},
-    "set-exclude": {"interval": 3, "alpha": 0.5, "regrow_dropped": False},
+    "set": SET | {"t_end": 0.8},
+    "set-floor": SET | {"floor": 0.005},
+    "set-exclude": SET | {"regrow_dropped": False},
     "set_plus": {"interval": 3, "alpha": 0.5},
     "set_plus-floor": {"interval": 2, "alpha": 0.9, "floor": 0.005},
     "set_itop": {"interval": 3, "alpha": 0.5, "floor": 0.005},
-    "set-reset": {"interval": 3, "alpha": 0.5, "reset_regrown": True},
+    "set-reset": SET | {"reset_regrown": True},
     "rigl": RIGL,
     "rigl-reset": RIGL | {"reset_regrown": True},
     "rigl-gradient": RIGL | {"redistribution": "gradient"},

@@ -233,3 +233,11 @@ def test_bad_command_lines(given, words, runs, capsys):
     assert said.count("\n") == 1
     for word in words:
         assert word in said
+
+
+def test_the_line_of_a_run_names_the_layers_that_pruning_would_have_emptied(runs, capsys):
+    common = ["run", "gmp", "--length", "0.05", "--set", "interval=5", "--set", "scope=global"]
+    for density, named in (("0.01", True), ("0.2", False)):
+        assert main([*common, "--density", density, "--runs", str(runs)]) == 0
+        (line,) = capsys.readouterr().out.splitlines()[2:]
+        assert ("; collapse averted in layers " in line) == named

@@ -1,11 +1,12 @@
 """The benchmark of mask work: shares from given seconds, and a verdict that can fail."""
 
 import json
+from itertools import pairwise
 
 import pytest
 import torch
 
-from resparse import bench
+from resparse import bench, registry
 from resparse.__main__ import main
 from resparse.bench import Stopwatch, Timing, timing
 from resparse.errors import UsageError
@@ -110,6 +111,24 @@ def test_unknown_names_are_refused_before_anything_is_timed():
         assert main(["bench", "masks", *options]) == 5
     with pytest.raises(UsageError, match=r"unknown model 'vgg16'; valid: mlp, wrn22_2"):
         bench.masks_report(["vgg16"], ["set"], 1)
+
+
+def pruned(fields, steps, updates):
+    """Weights of a million that GMP prunes at each of its first updates."""
+    method = registry.build("gmp", fields, {"fc": 0.1}, {"fc": 1_000_000}, steps)
+    left = [method.nnz_at(step)["fc"] for step in range(-1, steps) if method.updates_at(step)]
+    return [before - after for before, after in pairwise([1_000_000, *left[:updates]])]
+
+
+def test_gmp_prunes_as_much_at_a_timed_update_as_in_the_papers_training():
+    # 329 prunings a training: the first whole one loses 3 x 0.9 / 329 of all weights, or 0.82 %
+    run = bench.bench_run("mlp", "gmp", "0" * 64)
+    timed = pruned(run.fields, run.recipe.steps, 11)
+    real = pruned({"interval": bench.INTERVAL}, run.recipe.steps, 400)
+    assert max(real) == pytest.approx(8200, abs=60)
+    assert min(timed) > 0.93 * max(real)
+    assert max(timed) == pytest.approx(max(real), rel=0.01)
+    assert bench.exploring(run) == pytest.approx(0.78125, abs=2e-4)
 
 
 @pytest.mark.parametrize("method", ["rigl", "ltr", "dense"])

@@ -258,7 +258,12 @@ COSTS = [
     fault(WITHIN, "train_flops gives train = 6001.0, not", train_flops=costing(train=6001.0)),
     fault(WITHIN, "valid: 3 sparse(s - 1) to 3 dense for", train_flops=undercounted),
     fault(WITHIN, "gives init = 0.0, not within 300.0", scores_at_init=True),
-    fault(WITHIN, "gives parent = 0.0, not within 7.0", needs_parent=True),
+    fault(
+        WITHIN,
+        "gives parent = 0.0, not within 7.0",
+        needs_parent=True,
+        train_flops=costing(parent=0.0),
+    ),
     fault(WITHIN, "gives parent = 7.0, not within 0.0", train_flops=costing(parent=7.0)),
     fault(
         WITHIN,

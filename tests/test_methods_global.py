@@ -152,9 +152,58 @@ def test_snip_keeps_the_largest_products_of_weight_and_gradient_over_all_layers(
     assert one_shot(name, tiny, total=6, at_least=0)[1]["b"] == "00000000"
 
 
+@pytest.mark.parametrize("name", ["snip", "snip_set_itop"])
+def test_snip_by_layer_keeps_each_layers_own_count(name):
+    # |w g|: a 12 11 .. 1, b 0.8 .. 0.1: half of each; together the largest ten are all of a
+    first = {
+        "a": (-torch.arange(12.0, 0.0, -1.0), torch.ones(12)),
+        "b": (torch.arange(1.0, 9.0), torch.full((8,), -0.1)),
+    }
+    method, masks = one_shot(name, first, total=10, scope="layer")
+    assert masks == {"a": "111111000000", "b": "00001111"}
+    assert method.nnz_at(-1) == {"a": 6, "b": 4}
+    assert method.state["starved"].tolist() == [False, False]
+    assert one_shot(name, first, total=10)[1]["b"] == "00000001"
+
+
+@pytest.mark.parametrize("name", ["lth", "lth_set_itop"])
+def test_a_ticket_of_convolutions_leaves_linear_layers_dense(name):
+    # 10 of 20 weights: the linear layer's 4 all stay, however small; of the convolutions' 12 and 4
+    # the largest six: a's 12 to 9 and b's 30 and 20
+    weights = {
+        "a": torch.arange(12.0, 0.0, -1.0).view(3, 1, 2, 2),
+        "fc": torch.full((2, 2), 0.001),
+        "b": torch.tensor([30.0, 0.1, -20.0, 0.2]).view(1, 1, 2, 2),
+    }
+    full = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    parent = Parent(masks=full, train_flops=7.0, step=0, weights=weights)
+
+    def ticket(kept, names=tuple(weights)):
+        sizes = {n: weights[n].numel() for n in names}
+        method = registry.load(name)(
+            densities=dict.fromkeys(names, kept / 20),
+            sizes=sizes,
+            total_steps=8,
+            rng=torch.Generator(),
+            parent=parent,
+            scope="convolutions",
+        )
+        return method, text(method.init_masks({n: Layer(full[n], full[n], None) for n in names}))
+
+    method, masks = ticket(10)
+    assert list(masks.items()) == [("a", "111100000000"), ("fc", "1111"), ("b", "1010")]
+    assert method.nnz_at(-1) == {"a": 4, "fc": 4, "b": 2}
+    with pytest.raises(ValueError, match="1 weights for 2 layers that keep 1 or more"):
+        ticket(5)
+    with pytest.raises(ValueError, match="scope = 'convolutions'; valid: all, without a conv"):
+        ticket(10, names=["fc"])
+
+
 @pytest.mark.parametrize(
     ("name", "field", "value", "valid"),
     [
+        ("snip", "scope", "all", "global, layer"),
+        ("lth", "scope", "layer", "all, convolutions"),
         ("snip", "at_least", -1, "0 or more weights a layer"),
         ("lth", "at_least", -1, "0 or more weights a layer"),
         ("snip_set_itop", "at_least", -1, "0 or more weights a layer"),

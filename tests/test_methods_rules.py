@@ -113,7 +113,7 @@ def test_the_drop_fraction_is_a_cosine_of_finished_steps(name, fields):
 @pytest.mark.parametrize("name", ["set", "rigl_itop"])
 def test_the_floor_of_the_released_code_moves_weights_to_the_last_step(name):
     # eta_min 0.005: at the end 0.005 x 1,000 = 5 weights; half way (0.3 + 0.005)/2 = .1525: 153
-    fields = {"regrow_dropped": False} if name == "set" else {}
+    fields = {"regrow_dropped": False, "t_end": 1.0} if name == "set" else {}
     method = build(name, size=3000, density=1 / 3, interval=10, alpha=0.3, floor=0.005, **fields)
     assert method.updates_at(99)
     assert weights_moved(method, 99) == 5
@@ -159,7 +159,7 @@ def test_training_flops_of_dense():
 
 def test_training_flops_follow_the_masks_really_installed():
     # updates after steps 3 and 7 of 10: four steps cost 1, four cost 2, two cost 4: 2 on average
-    method = build("set", total=10, interval=4)
+    method = build("set", total=10, interval=4, t_end=1.0)
     forward = {-1: 1.0, 3: 2.0, 7: 4.0}
     assert method.mean_forward(forward.__getitem__) == pytest.approx(2.0)
     assert flops(method, forward.__getitem__)["train"] == pytest.approx(60)
@@ -249,8 +249,8 @@ def test_the_limits_themselves_are_valid(name, fields):
 
 def test_defaults_are_the_cited_papers():
     defaults = {name: registry.own_fields(registry.load(name)) for name in registry.names()}
-    evci = {"interval": 100, "alpha": 0.3}
-    rigl = {"order": "replace", "t_end": 25_000 / 32_000, "redistribution": "none"}
+    evci = {"interval": 100, "alpha": 0.3, "t_end": 25_000 / 32_000}
+    rigl = {"order": "replace", "redistribution": "none"}
     assert defaults["rigl"] == evci | rigl | {"reset_regrown": False}
     kept = {"order": "after", "floor": 0.0, "regrow_dropped": True, "reset_regrown": False}
     assert defaults["set"].items() >= (evci | kept).items()
@@ -262,7 +262,10 @@ def test_defaults_are_the_cited_papers():
     assert defaults["set_itop"] == defaults["set_plus"] == itop
     kept = {"at_least": 1, "interval": 1500, "alpha": 0.5, "floor": 0.0}
     assert defaults["lth_set_itop"].items() >= kept.items()
-    assert defaults["snip_set_itop"].items() >= (kept | {"reinit": "none"}).items()
-    assert defaults["snip"].items() >= {"at_least": 1, "reinit": "none"}.items()
+    assert (
+        defaults["snip_set_itop"].items() >= (kept | {"reinit": "none", "scope": "global"}).items()
+    )
+    assert defaults["snip"].items() >= {"at_least": 1, "reinit": "none", "scope": "global"}.items()
+    assert defaults["lth"].items() >= {"at_least": 1, "scope": "all"}.items()
     gmp = {"order": "after", "begin": 10_000 / 32_000, "end": 25_000 / 32_000, "interval": 500}
     assert defaults["gmp"] == gmp | {"scope": "layer"}

@@ -27,6 +27,7 @@ def test_the_dropped_grow_where_the_active_weights_are_worth_most(name, how):
     # a: 60 (index 6). b: 4 and 3 (7 and 5, back at once), then 0.7 (1)
     net = Net(name, PAIR, redistribution=how, **HALF)
     assert net.update(3, GRADS) == {"a": "10010010", "b": "01001111"}
+    assert net.starved == []
     assert net.weights["a"].tolist() == [5.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0]
     assert torch.equal(net.weights["b"], torch.tensor(PAIR["b"][1]))  # what returned kept its value
 
@@ -68,7 +69,7 @@ def test_a_full_layer_passes_on_what_it_cannot_take():
     assert net.update(3, grads) == {"a": "000011111000", "b": "1111", "c": "01111100"}
 
 
-def test_a_layer_that_dropped_its_only_weight_keeps_one():
+def test_a_layer_that_dropped_its_only_weight_keeps_one_and_is_named():
     # a drops 1 of 1 and is worth 0, b drops 2 of 4: a gets 1 (its largest |g|, index 2), b 2
     layers = {
         "a": ("1000", [0.5, 0.0, 0.0, 0.0]),
@@ -77,6 +78,26 @@ def test_a_layer_that_dropped_its_only_weight_keeps_one():
     grads = {"a": [0.0, 0.1, -0.9, 0.2], "b": [3.0] * 4 + [0.0, 9.0, 8.0, 0.0]}
     net = Net("rigl", layers, redistribution="gradient", **HALF)
     assert net.update(3, grads) == {"a": "0010", "b": "00110110"}
+    assert net.starved == ["a"]
+    # worth 3 as b is: of the 3 dropped its part is 1.5, rounded up to 2 as the first: no rule helps
+    net = Net("rigl", layers, redistribution="gradient", **HALF)
+    assert net.update(3, grads | {"a": [3.0, 0.1, -0.9, 0.2]}) == {"a": "1010", "b": "00110100"}
+    assert net.starved == []
+
+
+@pytest.mark.parametrize(("name", "how"), VARIANTS)
+def test_ties_in_growth_are_decided_by_the_generator(name, how):
+    # a drops 0 and 1 of its five, b one of its two; worth nothing, each gets as near half as can
+    # be: a 2 of the three, b 1. In a one clear winner (2) and a tie of 0, 1, 5 and 7; b's wins
+    layers = {"a": ("11011010", [1.0] * 8), "b": ("1100", [1.0, 2.0, 0.0, 0.0])}
+    grads = {"a": [0.0, 0.0, 3.0] + [0.0] * 5, "b": [0.0, 0.0, 0.0, 3.0]}
+    momentum = {"a": [0.0] * 8, "b": [0.0] * 4}
+    seen, fields = set(), {"interval": 2, "alpha": 0.8, "t_end": 1.0, "redistribution": how}
+    for seed in range(40):
+        masks = Net(name, layers, momentum=momentum, seed=seed, **fields).update(3, grads)
+        assert masks["b"] == "0101"
+        seen.add(masks["a"])
+    assert seen == {"10111010", "01111010", "00111110", "00111011"}
 
 
 @pytest.mark.parametrize(("name", "how"), VARIANTS)

@@ -1,12 +1,15 @@
 """R_s of a whole run, and the share of weights that were trained for an interval."""
 
+import dataclasses
+
 import pytest
 import torch
 from conftest import STEPS, counts_of, make_run, train_to
 
 from resparse.data import digits
+from resparse.masks import Change
 from resparse.models import maskable
-from resparse.trainer import train_steps
+from resparse.trainer import Stopped, train_steps
 from resparse.training import start
 
 
@@ -79,3 +82,34 @@ def test_a_starved_layer_is_named_in_the_outcome(tmp_path):
     assert outcome["starved"]
     assert all(outcome["nnz"][n] == min(60, sizes[n]) for n in outcome["starved"])
     assert sum(outcome["nnz"].values()) == 993
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [("gmp", {"scope": "global"}), ("snfs", {"redistribution": "momentum"})],
+)
+def test_a_layer_that_an_update_would_have_emptied_is_named_also_after_a_resume(
+    method, fields, tmp_path
+):
+    run = dataclasses.replace(make_run(method, 16, **fields), density=0.01)
+    whole = train_to(tmp_path / "whole", run)[2]
+    assert whole["starved"]
+    assert all(whole["nnz"][name] >= 1 for name in whole["starved"])
+    with pytest.raises(Stopped):  # after the last update
+        train_to(tmp_path / "halves", run, stop_after=15)
+    assert train_to(tmp_path / "halves", run)[2] == whole
+
+
+def test_a_layer_stays_named_whatever_later_updates_say_of_it():
+    t = start_of("gmp")
+    now = {name: Change(mask, starved=name == "fc") for name, mask in t.masks.mask.items()}
+    t.note_starved(now)
+    t.note_starved(
+        {name: Change(mask, starved=name == "conv1") for name, (mask, *_) in now.items()}
+    )
+    t.note_starved(now)
+    assert t.progress.starved == ["fc", "conv1"]
+
+
+def test_no_layer_is_named_where_none_would_have_been_emptied(tmp_path):
+    assert "starved" not in train_to(tmp_path, make_run("gmp", 16, scope="global"))[2]

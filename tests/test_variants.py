@@ -42,7 +42,9 @@ class Net:
         layers = self.layers(grads)
         if self.method.grads == "always":
             self.method.observe(step, layers)
-        self.masks.install(self.method.update_masks(step, layers), self.optimizer)
+        changes = self.method.update_masks(step, layers)
+        self.starved = [name for name, change in changes.items() if change.starved]
+        self.masks.install(changes, self.optimizer)
         self.masks.check_counts(self.method.nnz_at(step))
         return {n: "".join("01"[int(bit)] for bit in mask) for n, mask in self.masks.mask.items()}
 
@@ -50,10 +52,13 @@ class Net:
 # gmp: two layers of four weights, half of all to be kept at the last step
 
 
-def pruned(scope, a, b):
+def pruned(scope, a, b, starved=()):
+    starved = list(starved)
     fields = {"begin": 0.0, "end": 1.0, "interval": 2, "scope": scope}
     net = Net("gmp", {"a": ("1111", a), "b": ("1111", b)}, kept={"a": 2, "b": 2}, **fields)
-    return net.update(7)
+    masks = net.update(7)
+    assert net.starved == starved
+    return masks
 
 
 def test_gmp_keeps_the_largest_of_each_layer_or_of_all():
@@ -62,10 +67,11 @@ def test_gmp_keeps_the_largest_of_each_layer_or_of_all():
     assert pruned("global", a, b) == {"a": "1110", "b": "1000"}  # 9 8 7 6
 
 
-def test_gmp_over_all_layers_leaves_an_emptied_layer_its_largest_weight():
+def test_gmp_over_all_layers_leaves_an_emptied_layer_its_largest_weight_and_names_it():
     a, b = [9.0, -8.0, 7.0, 6.0], [0.1, -0.4, 0.2, 0.3]
     assert pruned("layer", a, b) == {"a": "1100", "b": "0101"}
-    assert pruned("global", a, b) == {"a": "1110", "b": "0100"}  # 9 8 7, and b's 0.4 for a's 6
+    kept = pruned("global", a, b, starved=["b"])
+    assert kept == {"a": "1110", "b": "0100"}  # 9 8 7, and b's 0.4 for a's 6
 
 
 def test_gmp_over_all_layers_has_its_exact_total_at_every_pruning_and_only_shrinks():
@@ -123,7 +129,7 @@ def test_rigl_a_dropped_weight_that_returns_starts_anew_only_where_asked():
 def test_set_a_dropped_weight_that_returns_starts_anew_only_where_asked():
     back = 0
     for seed in range(30):
-        fields = {"seed": seed, **HALFWAY}
+        fields = {"seed": seed, "t_end": 1.0, **HALFWAY}
         kept = Toy("set", MASK, WEIGHT, MOMENT, **fields)
         reset = Toy("set", MASK, WEIGHT, MOMENT, reset_regrown=True, **fields)
         after = reset.update(3)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from resparse.commands import options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from resparse.record import Record
 
 SUMMARY = "train one method on one workload, yours or the suite's"
@@ -88,5 +91,11 @@ def line(record: "Record") -> str:
         f"R_s {found['rs']:.3f}, R_s trained {found['rs_trained']:.3f}, "
         f"train FLOPs {found['train_flops_vs_dense']:.3f}x dense, "
         f"test FLOPs {found['test_flops'] / found['dense_forward_flops']:.3f}x dense, "
-        f"{record.provenance['wall_s']:.1f} s{ended}"
+        f"{record.provenance['wall_s']:.1f} s{kept_alive(found)}{ended}"
     )
+
+
+def kept_alive(found: "Mapping[str, Any]") -> str:
+    """The layers that pruning would have emptied, by name; "" where there was none."""
+    starved = found.get("starved")
+    return f"; collapse averted in layers {', '.join(starved)}" if starved else ""
