@@ -54,7 +54,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
     """
     recipe, method, masks, optimizer = t.run.recipe, t.method, t.masks, t.optimizer
     t.model.train()
-    first = t.progress.step
+    first, moving = t.progress.step, frozenset(t.due)
     batches = t.data.train_batches(t.run.seed, recipe.batch_size, first, stop)
     for step, (images, labels) in enumerate(batches, start=first):
         lap("batch")
@@ -81,7 +81,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
         loss.backward()  # type: ignore[no-untyped-call]
         lap("backward")
 
-        due = method.updates_at(step)
+        due = step in moving
         dense = _dense_gradients(t, step, due)
         lap("observe")
         if not (due and method.order == "replace"):
