@@ -1,7 +1,7 @@
 """The training loop: one run from its configuration to its outcome, resumable at every step."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -44,6 +44,10 @@ class Trained(NamedTuple):
 
 class Stopped(Exception):
     """The run was asked to stop after a step; its checkpoint holds all of it."""
+
+
+def untold(step: int) -> None:
+    """Nobody listens."""
 
 
 def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
@@ -149,18 +153,22 @@ def train(
     checkpoint_s: float = 20.0,
     checkpoint_steps: int | None = None,
     stop_after: int | None = None,
+    tell: Callable[[int], None] = untold,
 ) -> Trained:
     """Train ``run`` to its end.
 
     ``counts`` are the target weights per layer. Continues from the newest sound checkpoint in
     ``folder``; kill it anywhere. ``stop_after`` checkpoints after that step and raises Stopped.
+    ``tell`` hears how many steps are done, whenever that changes.
     """
     t = start(run, data, counts, parent, torch.device(device))
     resume(t, folder)
+    tell(t.progress.step)
     per_epoch = data.train_size // run.recipe.batch_size
     status, reason, saved = "completed", "", time.monotonic()
     try:
         for step in train_steps(t, run.recipe.steps):
+            tell(step + 1)
             if (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps:
                 end_epoch(t, -(-(step + 1) // per_epoch))
             if step + 1 in run.snapshots:

@@ -41,7 +41,7 @@ def write(folder, body="", *, top="", name="mine"):
 
 
 @pytest.fixture
-def known(tmp_path, monkeypatch):
+def brought(tmp_path, monkeypatch):
     """A function that writes a method's file and makes the registry know it, for this test."""
 
     def know(body="", *, top="", name="mine"):

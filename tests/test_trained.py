@@ -3,7 +3,6 @@
 import pytest
 import torch
 from conftest import STEPS, counts_of, make_run, parent_of, train_to
-from filed import known  # noqa: F401
 
 from resparse.data import digits
 from resparse.models import maskable
@@ -91,9 +90,9 @@ def updates_at(self, step):
 """
 
 
-def test_the_interval_is_that_of_the_updates_whatever_the_field_is_called(known, tmp_path):
-    known(name="named")
-    known(EVERY, name="unnamed")
+def test_the_interval_is_that_of_the_updates_whatever_the_field_is_called(brought, tmp_path):
+    brought(name="named")
+    brought(EVERY, name="unnamed")
     # updates end steps 4, 8 .. 28 of 30: the last masks live two steps
     named = train_to(tmp_path / "named", make_run("named"))[2]
     unnamed = train_to(tmp_path / "unnamed", make_run("unnamed"))[2]
