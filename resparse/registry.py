@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from resparse.blame import guarded
+from resparse.blame import OWN, guarded
 from resparse.errors import ResparseError, UsageError
 from resparse.method import Method, Parent
 from resparse.outside import load_module
@@ -66,6 +66,11 @@ def add(name: str, file: Path) -> type[Method]:
     return load(name)
 
 
+def is_outside(name: str) -> bool:
+    """Whether a file from outside is known by this name."""
+    return name in _outside
+
+
 def source(name: str) -> Path:
     """The file that defines a method."""
     if name in _outside:
@@ -96,6 +101,24 @@ def _class_of(module: ModuleType) -> type[Method]:
     if len(classes) != 1:
         raise UsageError(f"{module.__file__} defines {len(classes)} Method classes; valid: one")
     return classes[0]
+
+
+def fresh(cls: type[Method]) -> type[Method]:
+    """The method's class made anew from its file, as in a new process; the registry keeps the old.
+
+    A class that is not the method of a file here or from outside has none, and stays itself.
+    """
+    module = sys.modules.get(cls.__module__)
+    spec = module.__spec__ if module is not None else None
+    if module is None or spec is None or spec.loader is None or not spec.name.startswith(OWN):
+        return cls
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[cls.__module__] = made  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(made)
+    finally:
+        sys.modules[cls.__module__] = module
+    return _class_of(made)
 
 
 def own_fields(cls: type[Method]) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from resparse import registry
 from resparse.contract import CHECKS, check
 from resparse.contract.run import OPTIMIZERS
 from resparse.contract.toy import COUNTS, PARENT_FLOPS, SIZES, TOTAL, draws, toy_of
-from resparse.contract.weights import DENSE_MOMENTUM, NEAREST
+from resparse.contract.weights import DENSE_MOMENTUM
 from resparse.exploration import expected_explored
 from resparse.masks import moments
 from resparse.method import Method
+from resparse.promises import NEAREST
 
 SHIPPED = ("dense", "static", "rigl", "rigl_itop", "snfs", "set", "set_plus", "set_itop")
 

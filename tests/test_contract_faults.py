@@ -32,10 +32,10 @@ DECLARED = [
 
 
 def writing(what, part, write):
-    """The question's answer, after a write into one tensor of fc2."""
+    """The question's answer, after a write into one tensor of conv2."""
 
     def answer(self, *question):
-        tensor = getattr(question[-1]["fc2"], part)
+        tensor = getattr(question[-1]["conv2"], part)
         if tensor is not None:
             write(tensor)
         return getattr(Sound, what)(self, *question)
@@ -63,7 +63,7 @@ WRITES = [
         conduct.views_are_kept,
         f"{what} wrote into {part}; valid: leave what it is given as it is",
         step=later if part == "momentum" else step,
-        layer="fc2",
+        layer="conv2",
         scores_at_init=True,
         **{what: writing(what, part, write)},
     )
@@ -213,7 +213,7 @@ ANSWERS = [
     ),
     fault(
         conduct.saved_state_continues,
-        "nnz_at announces {'fc1': 10, 'fc2': 15, 'fc3': 15}, after a resume {'fc1': 11",
+        "nnz_at announces {'fc1': 10, 'conv2': 15, 'fc3': 15}, after a resume {'fc1': 11",
         step=4,
         update_masks=moving,
         nnz_at=announced_by_attribute,
@@ -221,10 +221,10 @@ ANSWERS = [
     *(
         fault(
             conduct.saved_state_continues,
-            f"state['old'] is the memory of {words} layer fc2, which changes with it; valid: a",
+            f"state['old'] is the memory of {words} layer conv2, which changes with it; valid: a",
             step=step,
             observe=lambda self, step, layers, part=part: self.state.update(
-                {} if layers["fc2"].momentum is None else {"old": getattr(layers["fc2"], part)}
+                {} if layers["conv2"].momentum is None else {"old": getattr(layers["conv2"], part)}
             ),
         )
         for part, words, step in (
