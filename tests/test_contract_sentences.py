@@ -193,6 +193,31 @@ def test_a_class_that_accepts_no_fields_of_the_toys_says_so():
     assert "unexpected keyword argument 'speed'" in sentence(Sound, {"speed": 1})
 
 
+@pytest.mark.parametrize(
+    ("text", "is_source"),
+    [
+        ("RigL (Evci et al. 2020): more.", True),
+        ("Mine (ours, 2026): in a line.", True),
+        ("Zhu & Gupta 2017. Per layer, as in\nGale et al.\n2019.", True),
+        ("SNIP, Lee (2019), section 3", True),
+        ("(Lee 2019b, equation 5)", True),
+        ("Of Lee, 2019.", True),
+        ("Trains 2000 steps (or 2020 epochs).", False),
+        ("After step 1999, at most.", False),
+        ("Step, 2000 steps at most; (Some 2000 steps)", False),
+        ("2020", False),
+        ("(ours)", False),
+    ],
+)
+def test_a_source_is_a_name_with_its_year(text, is_source, monkeypatch):
+    monkeypatch.setattr(sys.modules[Sound.__module__], "__doc__", text)
+    if is_source:
+        conduct.cites_a_source(toy_of(Sound, {}))
+        return
+    with pytest.raises(ContractBroken, match=r"valid: a name and its year, as in \(Evci et al"):
+        conduct.cites_a_source(toy_of(Sound, {}))
+
+
 def test_the_toy_gives_a_parent_and_gradients_where_they_are_asked_for():
     seen = {}
 
