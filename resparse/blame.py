@@ -5,16 +5,17 @@ import threading
 import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from resparse import registry
-from resparse.errors import RunFailed
+from resparse.errors import ResparseError, RunFailed
 from resparse.masks import NonFinite
 from resparse.method import Layers
 
 CALL_LIMIT_S = 300.0  # of one call of a method; an update of the largest networks takes seconds
 AGAIN_S = 5.0  # where a method swallows the first alarm
+OWN = ("resparse.methods.", "resparse_outside.")  # modules that hold methods' own code
 
 
 class Overtime(BaseException):
@@ -32,55 +33,81 @@ def alarm(limit_s: float) -> Iterator[None]:
         raise Overtime
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, limit_s, AGAIN_S)
+    outer = signal.setitimer(signal.ITIMER_REAL, limit_s, AGAIN_S)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *outer)
+
+
+@dataclass
+class Place:
+    """The 0-based step that a method is asked about; -1: before training, None: about no step."""
+
+    step: int | None
+
+    def __str__(self) -> str:
+        if self.step is None:
+            return ""
+        return ", before step 0" if self.step < 0 else f", step {self.step}"
 
 
 @contextmanager
 def guarded(
-    method: str, step: int, layers: Layers, *, limit_s: float = CALL_LIMIT_S
-) -> Iterator[None]:
-    """Blame a method by name for what it raises, writes in place, or never ends."""
+    method: str,
+    step: int | None,
+    layers: Layers,
+    *,
+    what: str = "",
+    limit_s: float = CALL_LIMIT_S,
+    error: type[ResparseError] = RunFailed,
+) -> Iterator[Place]:
+    """Blame a method by name for what it raises, writes in place, or never ends.
 
+    ``what`` is asked of it, where the step alone does not say so. A body that asks about many
+    steps moves the place that it is given.
+    """
+    at = Place(step)
     shown = [  # one list: it is made at every step of a method that watches
         (name, part, tensor, tensor._version)
         for name, layer in layers.items()
         for part, tensor in zip(layer._fields, layer, strict=True)
         if tensor is not None
     ]
-    at = "before step 0" if step < 0 else f"step {step}"
+    asked = f", {what}" if what else ""
     try:
         with alarm(limit_s):
-            yield
-    except NonFinite:
+            yield at
+    except (NonFinite, ResparseError):
         raise
-    except (Exception, Overtime) as error:
-        kind = "" if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__} "
-        said = f"{kind}{error}"
-        if isinstance(error, Overtime):
+    except (Exception, Overtime) as fault:
+        kind = "" if isinstance(fault, RuntimeError | ValueError) else f"{type(fault).__name__} "
+        said = f"{kind}{' '.join(str(fault).split())}"
+        if isinstance(fault, Overtime):
             said = f"it did not return within {limit_s:.0f} s; valid: calls that end"
-        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-        place, layer = own_line(error, registry.source(method)), layer_of(error, frames, layers)
+        frames = [frame for frame, _ in traceback.walk_tb(fault.__traceback__)]
+        layer = layer_of(fault, frames, layers)
         named = f", layer {layer}" if layer and f"layer {layer}" not in said else ""
-        raise RunFailed(f"method {method}, {at}{named}: {said} ({place})") from error
+        raise error(f"method {method}{at}{asked}{named}: {said} ({own_line(fault)})") from fault
     for name, part, tensor, version in shown:
         if tensor._version != version:
-            raise RunFailed(
-                f"method {method}, {at}, layer {name}: it wrote into {part}; valid: leave "
+            raise error(
+                f"method {method}{at}{asked}, layer {name}: it wrote into {part}; valid: leave "
                 "what it is given as it is and return a Change"
             )
 
 
-def own_line(error: BaseException, file: Path) -> str:
-    """folder/file.py:line of the innermost frame in ``file``, else of the innermost of all."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename) == file] or list(frames)
-    found = Path(own[-1].filename)
-    return f"{found.parent.name}/{found.name}:{own[-1].lineno}"
+def own_line(error: BaseException) -> str:
+    """folder/file.py:line of the innermost frame in a method's file, else of the innermost."""
+    places = [
+        (frame.f_globals.get("__name__", ""), frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [place for place in places if place[0].startswith(OWN)]
+    _, found, line = (own or places)[-1]
+    return f"{Path(found).parent.name}/{Path(found).name}:{line}"
 
 
 def layer_of(

@@ -1,16 +1,19 @@
 """What a run is measured by: accuracy per split, and the numbers of its record."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
+from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
-from resparse.exploration import expected_explored
+from resparse.errors import RunFailed
+from resparse.exploration import Growth, expected_explored
 from resparse.flops import forward_flops
+from resparse.promises import cost_fault, count_fault
 from resparse.record import RunFolder
 from resparse.training import Training, model_state
 
@@ -49,9 +52,43 @@ def end_epoch(t: Training, epoch: int) -> None:
     if t.data.size("val"):
         val = correct(t, "val")
         p.val_top1.append(100.0 * val / t.data.size("val"))
-        final = t.method.nnz_at(t.run.recipe.steps - 1)
-        if val > p.best_val and t.method.nnz_at(p.step - 1) == final:
+        final = t.announced(t.run.recipe.steps - 1)
+        if val > p.best_val and t.announced(p.step - 1) == final:
             p.best_val, p.best_epoch, p.best_test = val, epoch, correct(t, "test")
+
+
+def require_promises(
+    t: Training, flops: object, dense: float, sparse: Callable[[int], float]
+) -> None:
+    """Raise RunFailed where the cost or the last density is not what every training's is.
+
+    A run that diverged has not come to its last density.
+    """
+    p, method = t.progress, t.method
+    starts = [step for step, _ in p.forward[1:]]
+    wrong = cost_fault(
+        method, flops, dense=dense, sparse=sparse, due=starts, first=t.run.start_step
+    )
+    if wrong is not None:
+        raise RunFailed(f"method {t.run.method}: {wrong}")
+    last = t.run.recipe.steps - 1
+    if p.step <= last:
+        return
+    missed = count_fault(method, t.masks.nnz(), t.counts, t.announced(last))
+    if missed is not None:
+        layer = f", layer {missed[0]}" if missed[0] else ""
+        raise RunFailed(f"method {t.run.method}, step {last}{layer}: {missed[1]}")
+
+
+def random_growths(t: Training) -> list[Growth] | None:
+    """What the method announces of random growth at each of its updates; None: nothing."""
+    with guarded(t.run.method, 0, {}, what="random_growth_at") as at:
+        if t.method.random_growth_at(0) is None:
+            return None
+        growths: list[Growth] = []
+        for at.step in (s for s in t.due if s >= t.run.start_step):
+            growths.append(t.method.random_growth_at(at.step) or {})
+    return growths
 
 
 def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
@@ -66,7 +103,9 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
         return p.forward[max(bisect_right(starts, step) - 1, 0)][1] * t.run.recipe.batch_size
 
     dense = forward_flops(t.macs, sizes, sizes)
-    flops = method.train_flops(dense * t.run.recipe.batch_size, sparse)
+    with guarded(t.run.method, None, {}, what="train_flops"):
+        flops = method.train_flops(dense * t.run.recipe.batch_size, sparse)
+    require_promises(t, flops, dense * t.run.recipe.batch_size, sparse)
     outcome: dict[str, Any] = {
         "top1_last": 100.0 * correct(t, "test") / tests,
         "top1_best_val": 100.0 * p.best_test / tests if has_val else None,
@@ -89,11 +128,8 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
     starved = dict(zip(sizes, first, strict=False)) | dict.fromkeys(p.starved, True)
     if starved:
         outcome["starved"] = [name for name in sizes if starved.get(name)]
-    if method.random_growth_at(0) is not None:
-        trained = range(t.run.start_step, t.run.recipe.steps)
-        due = (s for s in trained if method.updates_at(s))
-        growth = (method.random_growth_at(s) or {} for s in due)
-        expected = expected_explored(method.target_counts(), sizes, growth)
+    if (growths := random_growths(t)) is not None:
+        expected = expected_explored(method.target_counts(), sizes, growths)
         outcome |= {
             "rs_expected": expected.mean,
             "rs_std": expected.std,

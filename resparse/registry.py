@@ -16,13 +16,15 @@ from typing import Any
 
 import torch
 
-from resparse.errors import UsageError
+from resparse.blame import OWN, guarded
+from resparse.errors import ResparseError, UsageError
 from resparse.method import Method, Parent
 from resparse.outside import load_module
 
 _PACKAGE = "resparse.methods"
 _PROVIDED = ("densities", "sizes", "total_steps", "rng", "parent", "state")  # by the contract
 _outside: dict[str, ModuleType] = {}
+_LIMIT_S = 60.0  # of a question about a schedule, which takes microseconds a step
 
 
 def methods_folder() -> Path:
@@ -64,6 +66,11 @@ def add(name: str, file: Path) -> type[Method]:
     return load(name)
 
 
+def is_outside(name: str) -> bool:
+    """Whether a file from outside is known by this name."""
+    return name in _outside
+
+
 def source(name: str) -> Path:
     """The file that defines a method."""
     if name in _outside:
@@ -101,6 +108,24 @@ def _class_of(module: ModuleType) -> type[Method]:
 def _name_of(module: str) -> str:
     """The method's name, which its user's file has too; the one that is loaded may be a copy."""
     return module.rpartition(".")[2]
+
+
+def fresh(cls: type[Method]) -> type[Method]:
+    """The method's class made anew from its file, as in a new process; the registry keeps the old.
+
+    A class that is not the method of a file here or from outside has none, and stays itself.
+    """
+    module = sys.modules.get(cls.__module__)
+    spec = module.__spec__ if module is not None else None
+    if module is None or spec is None or spec.loader is None or not spec.name.startswith(OWN):
+        return cls
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[cls.__module__] = made  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(made)
+    finally:
+        sys.modules[cls.__module__] = module
+    return _class_of(made)
 
 
 def own_fields(cls: type[Method]) -> dict[str, Any]:
@@ -147,20 +172,38 @@ def probe(name: str, fields: dict[str, Any], total_steps: int) -> Method:
 def require_update(name: str, fields: dict[str, Any], total_steps: int) -> None:
     """Refuse a schedule under which a method that moves its masks would never do so."""
     method = probe(name, fields, total_steps)
-    if type(method).updates_at is not Method.updates_at and not _moves(method):
+    if type(method).updates_at is not Method.updates_at and not _moves(name, method):
         raise UsageError(
             f"method {name}: no mask update within {total_steps} steps (interval = "
             f"{fields.get('interval')}): it would train as static; valid: a shorter interval"
         )
 
 
-def _moves(method: Method) -> bool:
-    return any(map(method.updates_at, range(method.total_steps)))
+def due_steps(name: str, method: Method, error: type[ResparseError] = UsageError) -> list[int]:
+    """The 0-based steps at which masks may move; an ``error`` names the step that fails."""
+    due = []
+    with guarded(name, 0, {}, what="updates_at", error=error) as at:
+        for at.step in range(method.total_steps):
+            if method.updates_at(at.step):
+                due.append(at.step)
+    return due
+
+
+def _moves(name: str, method: Method) -> bool:
+    """Whether masks ever move; it asks no further than the first step at which they do."""
+    with guarded(name, 0, {}, what="updates_at", limit_s=_LIMIT_S, error=UsageError) as at:
+        for at.step in range(method.total_steps):
+            if method.updates_at(at.step):
+                return True
+    return False
 
 
 def rs_is_exact(method: Method) -> bool:
     """Whether R_s is known without training: masks stay, or grow uniformly at random."""
-    return method.random_growth_at(0) is not None or not _moves(method)
+    name = type(method).__module__.rpartition(".")[2]
+    with guarded(name, 0, {}, what="random_growth_at", limit_s=_LIMIT_S, error=UsageError):
+        growth = method.random_growth_at(0)
+    return growth is not None or not _moves(name, method)
 
 
 def build(
@@ -171,15 +214,17 @@ def build(
     total_steps: int,
     parent: Parent | None = None,
 ) -> Method:
-    """A method ready for one run; a field it refuses becomes a UsageError naming the method."""
-    try:
-        return load(name)(
-            densities=densities,
-            sizes=sizes,
-            total_steps=total_steps,
-            rng=torch.Generator(),
-            parent=parent,
-            **fields,
-        )
-    except ValueError as error:
-        raise UsageError(f"method {name}: {error}") from error
+    """A method ready for one run; what it raises becomes a UsageError naming the method."""
+    cls = load(name)
+    with guarded(name, None, {}, what="its constructor", limit_s=_LIMIT_S, error=UsageError):
+        try:
+            return cls(
+                densities=densities,
+                sizes=sizes,
+                total_steps=total_steps,
+                rng=torch.Generator(),
+                parent=parent,
+                **fields,
+            )
+        except ValueError as error:  # a field's value: the user's, not the method's fault
+            raise UsageError(f"method {name}: {error}") from error

@@ -120,7 +120,7 @@ def _run_all(
     give_up: bool,
 ) -> dict[str, str]:
     waiting = list(runs)
-    active: dict[Any, tuple[Any, Run, Connection[str, str]]] = {}
+    active: dict[Any, tuple[Any, Run, Connection[str, str], Any]] = {}
     failed: dict[str, str] = {}
     try:
         while waiting or active:
@@ -135,41 +135,49 @@ def _run_all(
                 waiting.remove(run)
                 arguments = (run.config, *where, codes[run.key])
                 reasons, end = context.Pipe(duplex=False)
-                process = context.Process(target=_main, args=(end, *arguments))
+                done = context.RawValue("q", -1)  # steps; memory outlives whoever wrote to it
+                process = context.Process(target=_main, args=(end, done, *arguments))
                 forking.start(process)
                 end.close()
-                active[process.sentinel] = (process, run, reasons)
+                active[process.sentinel] = (process, run, reasons, done)
                 notify(run, "running")
             if not active:
                 if waiting:
                     raise RunFailed(f"run {waiting[0].key} waits for a parent nobody trains")
                 break
             for sentinel in wait(list(active)):
-                process, run, reasons = active.pop(sentinel)
+                process, run, reasons, done = active.pop(sentinel)
                 process.join()
                 folder = store.folder(run)
                 if not folder.committed:
-                    failed[run.key] = _why(reasons, process.exitcode)
+                    failed[run.key] = _why(reasons, process.exitcode, run, done.value)
                 notify(run, "done" if folder.committed else "failed")
     finally:
-        for process, _, _ in active.values():
+        for process, *_ in active.values():
             process.terminate()
             process.join()
     return failed
 
 
-def _main(end: "Connection[str, str]", *arguments: Any) -> None:
+def _main(end: "Connection[str, str]", done: Any, *arguments: Any) -> None:
     from resparse import worker
 
+    def tell(step: int) -> None:
+        done.value = step
+
     forking.stdout_to_stderr()
-    why = worker.main(*arguments)
+    main: Callable[..., str] = worker.main
+    why = main(*arguments, tell=tell)
     if why:
         end.send(why)
         raise SystemExit(1)
 
 
-def _why(reasons: "Connection[str, str]", exitcode: int | None) -> str:
+def _why(reasons: "Connection[str, str]", exitcode: int | None, run: Run, done: int) -> str:
+    """What the process said, or where it was when it ended without a word."""
     try:
         return reasons.recv()
     except EOFError:
-        return f"its process ended with exit code {exitcode}"
+        at = f"step {done}" if done < run.recipe.steps else "after the last step"
+        where = at if done >= 0 else "before training"
+        return f"method {run.method}, {where}: its process ended with exit code {exitcode}"

@@ -1,7 +1,7 @@
 """The training loop: one run from its configuration to its outcome, resumable at every step."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -46,6 +46,10 @@ class Stopped(Exception):
     """The run was asked to stop after a step; its checkpoint holds all of it."""
 
 
+def untold(step: int) -> None:
+    """Nobody listens."""
+
+
 def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
     """The loop: steps progress.step .. stop - 1, yielding after each; this page is the trainer.
 
@@ -54,7 +58,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
     """
     recipe, method, masks, optimizer = t.run.recipe, t.method, t.masks, t.optimizer
     t.model.train()
-    first = t.progress.step
+    first, moving = t.progress.step, frozenset(t.due)
     batches = t.data.train_batches(t.run.seed, recipe.batch_size, first, stop)
     for step, (images, labels) in enumerate(batches, start=first):
         lap("batch")
@@ -81,7 +85,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
         loss.backward()  # type: ignore[no-untyped-call]
         lap("backward")
 
-        due = method.updates_at(step)
+        due = step in moving
         dense = _dense_gradients(t, step, due)
         lap("observe")
         if not (due and method.order == "replace"):
@@ -150,18 +154,22 @@ def train(
     checkpoint_s: float = 20.0,
     checkpoint_steps: int | None = None,
     stop_after: int | None = None,
+    tell: Callable[[int], None] = untold,
 ) -> Trained:
     """Train ``run`` to its end.
 
     ``counts`` are the target weights per layer. Continues from the newest sound checkpoint in
     ``folder``; kill it anywhere. ``stop_after`` checkpoints after that step and raises Stopped.
+    ``tell`` hears how many steps are done, whenever that changes.
     """
     t = start(run, data, counts, parent, torch.device(device))
     resume(t, folder)
+    tell(t.progress.step)
     per_epoch = data.train_size // run.recipe.batch_size
     status, reason, saved = "completed", "", time.monotonic()
     try:
         for step in train_steps(t, run.recipe.steps):
+            tell(step + 1)
             if (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps:
                 end_epoch(t, -(-(step + 1) // per_epoch))
             if step + 1 in run.snapshots:

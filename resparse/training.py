@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -59,14 +60,34 @@ class Training:
     macs: dict[str, int]
     progress: Progress
     device: torch.device
+    counts: dict[str, int]  # weights per layer that the run's density asks for
+    due: list[int]  # steps at which masks may move: a function of the step alone, so asked once
 
     def forward_now(self) -> float:
         """Forward FLOPs of one image under the installed masks."""
         return forward_flops(self.macs, self.masks.nnz(), self.method.sizes)
 
+    def announced(self, step: int) -> int | dict[str, int]:
+        """The active weights that the method announces for a step."""
+        with guarded(self.run.method, step, {}, what="nnz_at"):
+            return self.method.nnz_at(step)
+
+    def interval(self) -> int:
+        """Steps of the update interval that the present masks live in; 1 where masks never move.
+
+        From the update they came by to the next. The last masks have no next: the interval before.
+        The first may come inside one: the interval after, or all there is where only one ends.
+        """
+        if not self.due:
+            return 1
+        ends = [0, *(step + 1 for step in self.due)]
+        past = bisect_left(self.due, self.progress.installed)
+        begun = min(max(past, 1), len(self.due) - 1)
+        return ends[begun + 1] - ends[begun]
+
     def note_trained(self) -> None:
         """Count the present masks as trained where they have lived a whole update interval."""
-        whole = int(getattr(self.method, "interval", 1))
+        whole = self.interval()
         if self.progress.step - self.progress.installed >= whole:
             self.masks.note_trained()
 
@@ -152,8 +173,11 @@ def start(
     lap("masks")
     torch.manual_seed(derive(run.seed, "train"))
     training = Training(
-        run, data, model, optimizer, masks, method, macs, Progress(run.start_step), device
+        *(run, data, model, optimizer, masks, method, macs, Progress(run.start_step), device),
+        counts=counts,
+        due=registry.due_steps(run.method, method, RunFailed),
     )
+    training.progress.installed = run.start_step
     training.progress.forward.append((run.start_step - 1, training.forward_now()))
     return training
 
@@ -182,7 +206,8 @@ def scored(
     """
     copied = copy.deepcopy(model).train()
     method.rng.manual_seed(derive(run.seed, "mask", "score"))
-    method.prepare_scoring(copied)
+    with guarded(run.method, -1, {}, what="prepare_scoring"):
+        method.prepare_scoring(copied)
     batches = data.train_batches(derive(run.seed, "score"), run.recipe.batch_size, 0, 1)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for images, labels in batches:

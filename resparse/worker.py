@@ -5,6 +5,7 @@ import os
 import signal
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from resparse.exact import network
 from resparse.files import file_sha256, sha256, write_json
 from resparse.outside import copy_of
 from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
-from resparse.trainer import train
+from resparse.trainer import train, untold
 from resparse.training import parent_of
 
 _RULES = (
@@ -137,8 +138,12 @@ def main(
     device: str,
     provenance: dict[str, Any],
     code: str,
+    tell: Callable[[int], None] = untold,
 ) -> str:
-    """Entry of the process: empty, or why the run failed; the trace is written beside it."""
+    """Entry of the process: empty, or why the run failed; the trace is written beside it.
+
+    ``tell`` hears how many steps are done, once training begins.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     run, store = Run.from_config(config), RunStore(Path(root))
     failure = RunFolder(store.root / run.key).path / "failure.json"
@@ -152,6 +157,7 @@ def main(
             device=device,
             provenance=provenance,
             code=code,
+            tell=tell,
         )
     except Exception as error:
         name = "" if isinstance(error, ResparseError) else f"{type(error).__name__}: "

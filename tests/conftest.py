@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filed import brought  # noqa: F401
 from safetensors.torch import load_file
 
 from resparse import precision, registry

@@ -73,12 +73,12 @@ def require_found(cls, fields, holds, step, layer, says, early):
 
 
 def changed(what, change, at):
-    """A function that answers as the sound one, but for fc2's part at one step."""
+    """A function that answers as the sound one, but for conv2's part at one step."""
 
     def answer(self, *question):
         found = getattr(Sound, what)(self, *question)
         step = question[0] if isinstance(question[0], int) else -1
-        return found | {"fc2": change(found["fc2"])} if step == at else found
+        return found | {"conv2": change(found["conv2"])} if step == at else found
 
     return answer
 

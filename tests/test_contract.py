@@ -15,11 +15,12 @@ from contract import CASES, arrays, build, name_of, run, toy, update_steps, usua
 from resparse import registry
 from resparse.contract import CHECKS, check
 from resparse.contract.run import OPTIMIZERS
-from resparse.contract.toy import COUNTS, PARENT_FLOPS, SIZES, TOTAL, draws, toy_of
-from resparse.contract.weights import DENSE_MOMENTUM, NEAREST
+from resparse.contract.toy import COUNTS, LONG, PARENT_FLOPS, SIZES, TOTAL, draws, toy_of
+from resparse.contract.weights import DENSE_MOMENTUM
 from resparse.exploration import expected_explored
 from resparse.masks import moments
 from resparse.method import Method
+from resparse.promises import NEAREST
 
 SHIPPED = ("dense", "static", "rigl", "rigl_itop", "snfs", "set", "set_plus", "set_itop")
 
@@ -42,7 +43,7 @@ def test_the_whole_list_is_checked_in_its_order_under_a_methods_own_defaults():
     )
     assert passed == [each.name for each in CHECKS]
     assert list(dict.fromkeys(name for name, _ in heard)) == passed
-    assert {step for _, step in heard} == set(range(-1, TOTAL))
+    assert {step for _, step in heard} == set(range(-1, LONG))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -51,7 +52,7 @@ def test_the_toy_leaves_a_short_schedule_as_it_is(case):
 
 
 def test_exemptions_are_of_files_that_exist():
-    assert {*NEAREST, *DENSE_MOMENTUM} <= set(registry.names())
+    assert {*NEAREST, *DENSE_MOMENTUM} <= {f"resparse.methods.{n}" for n in registry.names()}
     assert DENSE_MOMENTUM == ()
 
 

@@ -3,7 +3,9 @@
 import pytest
 import torch
 from faults import Sound, changed, fault, require_found, shrunk
-from test_contract_faults import ANSWERS, COSTS, DECLARED, DRAWS, WRITES
+from test_contract_faults import ANSWERS, COSTS, DECLARED, WRITES
+from test_contract_faults_shared import CHANCES, DRAWS, SETTINGS
+from test_contract_filed import FAULTS as FILED
 
 from resparse.contract import CHECKS, weights
 from resparse.masks import Change, drop_and_grow, top_k
@@ -11,19 +13,19 @@ from resparse.method import Method
 from resparse.rules import keep_largest, random_growth
 
 BAD_MASKS = {
-    "mask is torch.float32 of shape (5, 8); valid: torch.bool of shape (5, 8)": torch.Tensor.float,
-    "mask is torch.bool of shape (40,); valid: torch.bool of shape (5, 8)": torch.flatten,
-    "mask is a list; valid: torch.bool of shape (5, 8)": torch.Tensor.tolist,
+    "mask is torch.float32 of shape (5, 2, 2, 2); valid: torch.bool of": torch.Tensor.float,
+    "mask is torch.bool of shape (40,); valid: torch.bool of shape (5, 2, 2, 2)": torch.flatten,
+    "mask is a list; valid: torch.bool of shape (5, 2, 2, 2)": torch.Tensor.tolist,
     "the mask keeps no weight (layer collapse); valid: at least one": torch.zeros_like,
 }
 BAD_CHANGES = {
     **{says: lambda c, bad=bad: Change(bad(c.mask)) for says, bad in BAD_MASKS.items()},
-    "reset is torch.int64 of shape (5, 8); valid": lambda c: Change(c.mask, c.mask.long()),
+    "reset is torch.int64 of shape (5, 2, 2, 2); valid": lambda c: Change(c.mask, c.mask.long()),
     "update_masks gave a Tensor; valid: Change(mask)": lambda c: c.mask,
 }
 SHAPED = [
     *(
-        fault(weights.masks_fit, says, step=at, layer="fc2", **{what: changed(what, bad, at)})
+        fault(weights.masks_fit, says, step=at, layer="conv2", **{what: changed(what, bad, at)})
         for what, at, cases in (
             ("init_masks", -1, BAD_MASKS),
             ("update_masks", 7, BAD_CHANGES),
@@ -38,7 +40,7 @@ SHAPED = [
     ),
     fault(
         weights.masks_fit,
-        "update_masks names a layer 'conv'; valid: fc1, fc2, fc3",
+        "update_masks names a layer 'conv'; valid: fc1, conv2, fc3",
         step=3,
         update_masks=lambda self, step, layers: {"conv": Change(layers["fc1"].mask)},
     ),
@@ -54,7 +56,7 @@ SHAPED = [
 
 def largest_of_all(self, layers):
     """A global ranking that lets layers die; fc3 has the smaller weights."""
-    factor = {"fc1": 1.0, "fc2": 1.0, "fc3": 0.5}
+    factor = {"fc1": 1.0, "conv2": 1.0, "fc3": 0.5}
     scores = {name: layer.weight.abs() * factor[name] for name, layer in layers.items()}
     total = sum(self.target_counts().values())
     masks = keep_largest(scores, total, at_least=0).masks
@@ -71,7 +73,7 @@ def dying(self, step, layers):
 
 
 def one_more(self):
-    return Method.target_counts(self) | {"fc2": 16}
+    return Method.target_counts(self) | {"conv2": 16}
 
 
 LAST = "active weights at the end, where the densities ask for"
@@ -80,14 +82,14 @@ COUNTED = [
         weights.counts_are_announced,
         "14 active weights, 15 announced by nnz_at; valid: exactly as many",
         step=7,
-        layer="fc2",
+        layer="conv2",
         update_masks=changed("update_masks", lambda c: Change(shrunk(c.mask)), 7),
     ),
     fault(
         weights.counts_are_announced,
         "14 active weights, 15 announced by nnz_at",
         step=-1,
-        layer="fc2",
+        layer="conv2",
         init_masks=changed("init_masks", shrunk, -1),
     ),
     fault(
@@ -95,7 +97,7 @@ COUNTED = [
         "15 active weights, None announced by nnz_at",
         step=-1,
         layer="fc3",
-        nnz_at=lambda self, step: {"fc1": 10, "fc2": 15},
+        nnz_at=lambda self, step: {"fc1": 10, "conv2": 15},
     ),
     fault(
         weights.counts_are_announced,
@@ -114,7 +116,7 @@ COUNTED = [
         weights.ends_at_its_budget,
         f"16 {LAST} 15; valid: exactly as many in every layer",
         step=19,
-        layer="fc2",
+        layer="conv2",
         target_counts=one_more,
     ),
     fault(
@@ -144,9 +146,9 @@ COUNTED = [
 
 def keeping(self, step, layers):
     """Sound, and keeps what it is shown."""
-    self.kept, self.old = layers["fc2"], layers["fc2"].mask.clone()
+    self.kept, self.old = layers["conv2"], layers["conv2"].mask.clone()
     changes = Sound.update_masks(self, step, layers)
-    self.new = changes["fc2"].mask & ~self.old
+    self.new = changes["conv2"].mask & ~self.old
     return changes
 
 
@@ -180,7 +182,7 @@ ZEROED = [
             weights.nothing_outside_the_masks,
             f"{what} outside the mask are not 0; valid: the trainer alone writes them",
             step=7,
-            layer="fc2",
+            layer="conv2",
             update_masks=keeping,
             nnz_at=later(lambda self, part=part: getattr(self.kept, part).fill_(1.0)),
         )
@@ -191,7 +193,7 @@ ZEROED = [
             weights.grown_weights_start_at_zero,
             "weights that have just grown do not start at 0 with momentum 0",
             step=7,
-            layer="fc2",
+            layer="conv2",
             update_masks=keeping,
             nnz_at=later(lambda self, part=part: getattr(self.kept, part).add_(self.new)),
         )
@@ -213,7 +215,7 @@ ZEROED = [
         weights.explored_is_the_union,
         "40 weights count as ever active, ",
         step=7,
-        layer="fc2",
+        layer="conv2",
         update_masks=keeping,
         nnz_at=later(lambda self: self.kept.ever.fill_(True)),
     ),
@@ -282,5 +284,7 @@ def test_masks_that_break_the_contract_are_found(cls, fields, holds, step, layer
 
 
 def test_no_check_cannot_fail():
-    broken = {each.values[2] for each in (*FAULTS, *DECLARED, *WRITES, *DRAWS, *ANSWERS, *COSTS)}
+    shared = (*SETTINGS, *CHANCES, *DRAWS)
+    all_faults = (*FAULTS, *DECLARED, *WRITES, *shared, *ANSWERS, *COSTS)
+    broken = {each.values[2] for each in all_faults} | {holds for holds, *_ in FILED.values()}
     assert broken == {each.holds for each in CHECKS}

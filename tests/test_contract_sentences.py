@@ -47,14 +47,14 @@ class Raising(Sound):
         return Sound.update_masks(self, step, layers)
 
     def change(self, name):
-        if name == "fc2":
-            raise RuntimeError("two\n  lines")  # in fc2
+        if name == "conv2":
+            raise RuntimeError("two\n  lines")  # in conv2
 
 
 def test_the_layer_is_the_one_at_hand_in_the_methods_own_frames():
     assert sentence(Raising) == (
-        "method mine, step 7, layer fc2: update_masks raised RuntimeError two lines "
-        f"({line_of('# in fc2')}); valid: a dict of one Change for every layer that changes"
+        "method mine, step 7, layer conv2: update_masks raised RuntimeError two lines "
+        f"({line_of('# in conv2')}); valid: a dict of one Change for every layer that changes"
     )
 
 
@@ -91,7 +91,7 @@ def test_each_question_is_named(what, where):
 
 def test_an_error_in_library_code_is_placed_at_the_methods_line_or_class():
     def update_masks(self, step, layers):
-        return torch.cat([layers["fc1"].mask, layers["fc2"].mask])  # calls torch
+        return torch.cat([layers["fc1"].mask, layers["conv2"].mask])  # calls torch
 
     said = sentence(mine(update_masks=update_masks, __module__=__name__))
     assert f"({line_of('# calls torch')}); valid" in said
@@ -124,7 +124,7 @@ def test_the_sentence_travels_between_processes():
 
 
 def test_without_a_name_the_sentence_names_the_rest():
-    with pytest.raises(ContractBroken, match=r"^step 7, layer fc2: update_masks raised"):
+    with pytest.raises(ContractBroken, match=r"^step 7, layer conv2: update_masks raised"):
         FIRST(Raising, {})
 
 
@@ -193,6 +193,31 @@ def test_a_class_that_accepts_no_fields_of_the_toys_says_so():
     assert "unexpected keyword argument 'speed'" in sentence(Sound, {"speed": 1})
 
 
+@pytest.mark.parametrize(
+    ("text", "is_source"),
+    [
+        ("RigL (Evci et al. 2020): more.", True),
+        ("Mine (ours, 2026): in a line.", True),
+        ("Zhu & Gupta 2017. Per layer, as in\nGale et al.\n2019.", True),
+        ("SNIP, Lee (2019), section 3", True),
+        ("(Lee 2019b, equation 5)", True),
+        ("Of Lee, 2019.", True),
+        ("Trains 2000 steps (or 2020 epochs).", False),
+        ("After step 1999, at most.", False),
+        ("Step, 2000 steps at most; (Some 2000 steps)", False),
+        ("2020", False),
+        ("(ours)", False),
+    ],
+)
+def test_a_source_is_a_name_with_its_year(text, is_source, monkeypatch):
+    monkeypatch.setattr(sys.modules[Sound.__module__], "__doc__", text)
+    if is_source:
+        conduct.cites_a_source(toy_of(Sound, {}))
+        return
+    with pytest.raises(ContractBroken, match=r"valid: a name and its year, as in \(Evci et al"):
+        conduct.cites_a_source(toy_of(Sound, {}))
+
+
 def test_the_toy_gives_a_parent_and_gradients_where_they_are_asked_for():
     seen = {}
 
@@ -204,14 +229,14 @@ def test_the_toy_gives_a_parent_and_gradients_where_they_are_asked_for():
     FIRST(mine(init_masks=init_masks), {})
     assert seen == {"grads": [False, False, False], "parent": None}
     FIRST(mine(init_masks=init_masks, needs_parent=True, scores_at_init=True), {})
-    assert seen == {"grads": [True, True, True], "parent": {"fc1": 10, "fc2": 15, "fc3": 15}}
+    assert seen == {"grads": [True, True, True], "parent": {"fc1": 10, "conv2": 15, "fc3": 15}}
 
 
 def test_a_namesake_from_elsewhere_is_not_exempt():
     assert ours(registry.load("dense"), "dense", "small_dense")
     assert not ours(registry.load("rigl"), "dense", "small_dense")
     assert not ours(mine(__module__="dense"), "dense")
-    assert toy_of(registry.load("dense"), {}).counts == {"fc1": 48, "fc2": 40, "fc3": 15}
+    assert toy_of(registry.load("dense"), {}).counts == {"fc1": 48, "conv2": 40, "fc3": 15}
     assert TOTAL == 20
 
 

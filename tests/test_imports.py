@@ -12,8 +12,10 @@ PACKAGE = sorted((ROOT / "resparse").rglob("*.py"))
 METHOD_MAY = {
     f"resparse.{m}" for m in ("method", "families", "masks", "rules", "schedules", "distributions")
 }
-CONTRACT_MAY = {f"resparse.{m}" for m in ("errors", "exploration", "masks", "method", "registry")}
-CONTRACT_PARTS = {f"resparse.contract.{m}" for m in ("calls", "run", "toy")}
+CONTRACT_MAY = {
+    f"resparse.{m}" for m in ("errors", "exploration", "masks", "method", "promises", "registry")
+}
+CONTRACT_PARTS = {f"resparse.contract.{m}" for m in ("calls", "run", "shared", "toy")}
 OUTER = {"resparse.artifact", "resparse.cells", "resparse.render", "resparse.runner"}
 OUTER |= {"resparse.__main__", "resparse.verdict", "resparse.reproduce", "resparse.worker"}
 
@@ -100,20 +102,24 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "table": {"resparse.errors", "resparse.published", "resparse.reading"},
         "checkpoint": {"resparse.files"},
         "record": {"resparse.errors", "resparse.files"},
-        "registry": {"resparse.errors", "resparse.method", "resparse.outside"},
+        "registry": {f"resparse.{m}" for m in ("blame", "errors", "method", "outside")},
         "outside": {"resparse.errors", "resparse.files"},
-        "blame": {f"resparse.{m}" for m in ("errors", "masks", "method", "registry")},
+        "blame": {f"resparse.{m}" for m in ("errors", "masks", "method")},
+        "promises": {"resparse.method"},
         "contract.blame": {"resparse.blame", "resparse.errors", "resparse.method"},
-        "contract.toy": {*CONTRACT_MAY, "resparse.contract.blame"},
+        "contract.shared": {"resparse.errors"},
+        "contract.toy": {*CONTRACT_MAY, *(f"resparse.contract.{m}" for m in ("blame", "shared"))},
         "contract.calls": {*CONTRACT_MAY, "resparse.contract.toy"},
-        "contract.run": {*CONTRACT_MAY, "resparse.contract.calls", "resparse.contract.toy"},
+        "contract.run": {*CONTRACT_MAY, *CONTRACT_PARTS},
         "contract.conduct": {*CONTRACT_MAY, *CONTRACT_PARTS},
         "contract.weights": {*CONTRACT_MAY, *CONTRACT_PARTS},
+        "contract.elsewhere": {*CONTRACT_MAY, *CONTRACT_PARTS},
         "contract": {
             "resparse.errors",
             "resparse.method",
             "resparse.contract.toy",
             "resparse.contract.conduct",
+            "resparse.contract.elsewhere",
             "resparse.contract.weights",
         },
     }.items(),
@@ -126,7 +132,7 @@ CONTRACT = [name for name in MODULES if f"{name}.".startswith("resparse.contract
 
 
 def test_the_contract_is_checked_without_a_trainer():
-    assert len(CONTRACT) == 7
+    assert len(CONTRACT) == 9
     for name in CONTRACT:
         assert foreign(MODULES[name]) <= {"torch"}
 

@@ -206,11 +206,11 @@ def test_growth_is_announced_as_random_only_where_it_is():
         growth, random = build(case).random_growth_at(2), name_of(case) in RANDOM
         assert (growth is not None) == (random or case.startswith("set_plus")), case
     # t = 3 of 16: alpha (1 + cos(3 pi/16))/2 = 0.4579: ceil(4.58) = 5 of fc1's 10, 7 of 15, 7 of 15
-    assert build("set").random_growth_at(2) == {"fc1": (5, 43), "fc2": (7, 32), "fc3": (7, 7)}
+    assert build("set").random_growth_at(2) == {"fc1": (5, 43), "conv2": (7, 32), "fc3": (7, 7)}
     # t = 3 of 20: 0.4728: 5, 8, 8; without the dropped, only the inactive are candidates
     assert build("set-exclude").random_growth_at(2) == {
         "fc1": (5, 38),
-        "fc2": (8, 25),
+        "conv2": (8, 25),
         "fc3": (0, 0),
     }
 

@@ -155,3 +155,31 @@ def test_a_schedule_that_never_moves_a_mask_is_refused(name):
             registry.require_update(name, fields, 99)
     if name in ("dense", "static", "ltr"):  # their masks never move, and are not meant to
         registry.require_update(name, fields, 99)
+
+
+QUESTIONS = {
+    "updates_at": "def updates_at(self, step):\n    return 1 // (7 - step) > 1",
+    "random_growth_at": "def random_growth_at(self, step):\n    return {}[step]",
+    "its constructor": "def __post_init__(self):\n    super().__post_init__()\n    self.nothing()",
+}
+
+
+@pytest.mark.parametrize("what", QUESTIONS)
+def test_what_a_schedule_raises_names_the_method_the_step_and_the_line(what, brought):
+    brought(QUESTIONS[what])
+    step = {"updates_at": ", step 7", "random_growth_at": ", step 0"}.get(what, "")
+    with pytest.raises(UsageError, match=rf"^method mine{step}, {what}: .*\(methods/mine.py:\d+\)"):
+        registry.rs_is_exact(registry.probe("mine", {}, 50))
+
+
+def test_a_schedule_that_never_answers_is_stopped_and_placed(brought, monkeypatch):
+    brought("def updates_at(self, step):\n    while step > 20:\n        pass\n    return False")
+    monkeypatch.setattr(registry, "_LIMIT_S", 0.3)
+    with pytest.raises(UsageError, match="method mine, step 21, updates_at: it did not return"):
+        registry.require_update("mine", {}, 100)
+
+
+def test_a_value_that_a_field_cannot_take_is_the_users(brought):
+    brought()
+    with pytest.raises(UsageError, match=r"^method mine: total_steps = 0; valid: at least 1$"):
+        registry.probe("mine", {}, 0)

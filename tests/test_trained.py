@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import STEPS, counts_of, make_run, train_to
+from conftest import STEPS, counts_of, make_run, parent_of, train_to
 
 from resparse.data import digits
 from resparse.masks import Change
@@ -113,3 +113,47 @@ def test_a_layer_stays_named_whatever_later_updates_say_of_it():
 
 def test_no_layer_is_named_where_none_would_have_been_emptied(tmp_path):
     assert "starved" not in train_to(tmp_path, make_run("gmp", 16, scope="global"))[2]
+
+
+EVERY = """
+interval: ClassVar[None] = None  # no field of that name
+every: int = 4
+
+def updates_at(self, step):
+    return is_due(step, self.every)
+"""
+
+
+def test_the_interval_is_that_of_the_updates_whatever_the_field_is_called(brought, tmp_path):
+    brought(name="named")
+    brought(EVERY, name="unnamed")
+    # updates end steps 4, 8 .. 28 of 30: the last masks live two steps
+    named = train_to(tmp_path / "named", make_run("named"))[2]
+    unnamed = train_to(tmp_path / "unnamed", make_run("unnamed"))[2]
+    assert named["masks_sha256"] == unnamed["masks_sha256"]
+    assert unnamed["rs_trained"] == named["rs_trained"] < named["rs"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "lived"),
+    [
+        ((4, 8, 12), {0: 4, 4: 4, 8: 4, 12: 4}),  # at steps done: the interval of its masks
+        ((10,), {0: 10, 10: 10}),  # one alone: from the start, as the last masks' too
+        ((1, 11, 21), {0: 10, 1: 10, 11: 10, 21: 10}),  # the first masks live no interval
+        ((9, 12, 20), {0: 3, 9: 3, 12: 8, 20: 8}),  # from update to update, however far apart
+        ((4, 8, 12), {6: 4}),  # a rewound start, inside an interval
+        ((), {0: 1}),
+    ],
+)
+def test_an_interval_is_from_update_to_update(ends, lived):
+    t = start_of("set")
+    t.due = [end - 1 for end in ends]
+    for installed, interval in lived.items():
+        t.progress.installed = installed
+        assert t.interval() == interval
+
+
+def test_a_rewound_network_has_trained_nothing_before_its_start(tmp_path):
+    run = make_run("ltr")
+    t = start(run, digits.load(), counts_of(run), parent_of(run, tmp_path), torch.device("cpu"))
+    assert t.progress.step == t.progress.installed == run.start_step > 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from resparse.contract import conduct, weights
+from resparse.contract import conduct, elsewhere, weights
 from resparse.contract.toy import Toy, toy_of
 from resparse.errors import ContractBroken
 from resparse.method import Method
@@ -46,6 +46,7 @@ CHECKS = (
     Check("what it declares is known and what it defines is called", conduct.declares_what_it_does),
     Check("its masks are boolean, of the weights' shape, not empty", weights.masks_fit),
     Check("what it is shown is never written", conduct.views_are_kept),
+    Check("torch's settings are left as they are", conduct.settings_are_kept),
     Check("random streams that others share are left alone", conduct.streams_are_kept),
     Check("its update steps depend on the step alone", conduct.updates_by_the_step_alone),
     Check("its training cost lies within sparse and dense", conduct.flops_are_within_bounds),
@@ -56,6 +57,7 @@ CHECKS = (
     Check("weights and momentum outside the masks are zero", weights.nothing_outside_the_masks),
     Check("weights that grow start at zero", weights.grown_weights_start_at_zero),
     Check("the same seed gives the same masks", conduct.same_seed_same_masks),
+    Check("so it does in another process", elsewhere.same_masks_elsewhere),
     Check("another seed gives other masks", conduct.other_seed_other_masks),
     Check("a resumed run continues identically", conduct.saved_state_continues),
     Check("pruned weights stay pruned", weights.pruned_weights_stay_pruned),

@@ -1,10 +1,7 @@
 """What is required of one call of a method: what it may touch, and what its answer must be."""
 
-import random
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,31 +10,6 @@ from resparse.contract.toy import SHAPES
 from resparse.errors import ContractBroken
 from resparse.masks import Change
 from resparse.method import Layers, Method
-
-
-def streams() -> dict[str, object]:
-    """The states of the random streams that everyone shares."""
-    states: dict[str, object] = {"random": random.getstate()}
-    states["torch"] = torch.get_rng_state().numpy().tobytes()
-    numpy: Any = sys.modules.get("numpy")
-    if numpy is not None:
-        kind, keys, *rest = numpy.random.get_state()
-        states["numpy.random"] = (kind, keys.tobytes(), *rest)
-    return states
-
-
-@contextmanager
-def streams_kept(what: str, step: int | None) -> Iterator[None]:
-    """ContractBroken where a shared random stream is not as it was."""
-    before = streams()
-    yield
-    for name, state in streams().items():
-        if before.get(name, state) != state:
-            raise ContractBroken(
-                f"{what} used the random stream of {name}, which data order and initialisation "
-                "may share; valid: draws from self.rng",
-                step=step,
-            )
 
 
 @contextmanager

@@ -1,32 +1,42 @@
 """How a method behaves: what it declares, touches, draws and keeps, whatever its masks are."""
 
 import dataclasses
-import math
 import random
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from resparse.contract.calls import same, streams_kept
+from resparse.contract.calls import same
 from resparse.contract.run import OPTIMIZERS, Run
-from resparse.contract.toy import PARENT_FLOPS, SIZES, TOTAL, Toy, ours
+from resparse.contract.shared import no_chance, streams_kept
+from resparse.contract.toy import SIZES, TOTAL, Toy, ours
 from resparse.errors import ContractBroken
 from resparse.method import Method
+from resparse.promises import cost_fault
 
 UNSOURCED = ("dense",)  # no paper's invention
+NAME, YEAR = r"(?:et al\.?|ours|[A-Z][\w'-]+)", r"(?:19|20)\d\d[a-z]?\b(?! *(?:steps|epochs))"
+SOURCE = (
+    re.compile(  # Evci et al. 2020; Zhu & Gupta 2017; Lee (2019); ours, 2026; (Lee 2019, eq. 5)
+        rf"(?:et al\.?|(?:&|and) [A-Z][\w'-]+) {YEAR}"
+        rf"|{NAME} \({YEAR}|{NAME}, {YEAR}"
+        rf"|\([^()]*\b{NAME} {YEAR} *[,;)]"
+    )
+)
 REWOUND = 5  # a parent's rewind step
 
 
 def cites_a_source(toy: Toy) -> None:
-    """A year in the docstring of the module."""
+    """A name with its year in the docstring of the module; a number alone may be anything."""
     text = getattr(sys.modules.get(toy.cls.__module__), "__doc__", None) or ""
-    if not re.search(r"\b(19|20)\d\d\b", text) and not ours(toy.cls, *UNSOURCED):
+    if not SOURCE.search(" ".join(text.split())) and not ours(toy.cls, *UNSOURCED):
         raise ContractBroken(
-            "the file's docstring cites no source; valid: one with its year, as in "
+            "the file's docstring cites no source; valid: a name and its year, as in "
             "(Evci et al. 2020) or (ours, 2026)"
         )
 
@@ -100,13 +110,26 @@ def stirred() -> Iterator[None]:
 
 
 def streams_are_kept(toy: Toy) -> None:
-    """Also by what is asked outside training."""
+    """By the constructor, over many updates, and by what is asked outside training."""
     with stirred():
-        method = Run(toy, watch=("streams",)).method
-        with streams_kept("train_flops", None):
+        with _alone(toy, "the constructor", None):
+            toy.method()
+        method = Run(toy.long(), watch=("streams",)).method
+        with _alone(toy, "train_flops", None):
             toy.ask(None, "train_flops", lambda: method.train_flops(100.0, lambda step: 10.0))
-        with streams_kept("random_growth_at", 0):
+        with _alone(toy, "random_growth_at", 0):
             toy.ask(0, "random_growth_at", lambda: method.random_growth_at(0))
+
+
+@contextmanager
+def _alone(toy: Toy, what: str, step: int | None) -> Iterator[None]:
+    with streams_kept(what, step), no_chance(toy.cls, what, step):
+        yield
+
+
+def settings_are_kept(toy: Toy) -> None:
+    """Each call of the method is watched for it, in every check."""
+    Run(toy, watch=())
 
 
 def answers_twice_the_same(toy: Toy) -> None:
@@ -124,14 +147,19 @@ def difference(one: Run, other: Run) -> tuple[int, str] | None:
 
 
 def same_seed_same_masks(toy: Toy) -> None:
-    """Two new instances, one after the other."""
-    found = difference(Run(toy, watch=()), Run(toy, watch=()))
-    if found is not None:
-        raise ContractBroken(
-            "two runs of the same seed have different masks; valid: draws from self.rng alone",
-            step=found[0],
-            layer=found[1],
-        )
+    """Two new instances, one after the other; another seed has left nothing in the module."""
+    for seed, other, why in (
+        (0, toy, ""),
+        (1, toy.fresh(), " where the module has seen another seed before"),
+    ):
+        found = difference(Run(toy, watch=(), seed=seed), Run(other, watch=(), seed=seed))
+        if found is not None:
+            raise ContractBroken(
+                f"two runs of the same seed have different masks{why}; valid: draws from self.rng "
+                "alone, and what is kept in self.state",
+                step=found[0],
+                layer=found[1],
+            )
 
 
 def other_seed_other_masks(toy: Toy) -> None:
@@ -149,13 +177,16 @@ def other_seed_other_masks(toy: Toy) -> None:
 
 
 def saved_state_continues(toy: Toy) -> None:
-    """A new instance that gets the saved state after every step: the same counts and masks."""
-    whole, resumed = Run(toy, watch=()), Run(toy, watch=(), resumed=True)
+    """After every step a new instance, its file read anew, with the saved state: the same masks.
+
+    And the same counts, over many updates.
+    """
+    whole, resumed = (Run(toy.long(), watch=(), resumed=after) for after in (False, True))
     found = difference(whole, resumed)
     if found is not None:
         raise ContractBroken(
             "a run that is resumed has another mask; valid: what lives between calls kept in "
-            "self.state, as tensors",
+            "self.state, as tensors, not in attributes or in the module",
             step=found[0],
             layer=found[1],
         )
@@ -169,12 +200,14 @@ def saved_state_continues(toy: Toy) -> None:
 
 
 def flops_are_within_bounds(toy: Toy) -> None:
-    """3 f_S to 3 f_D for each step, f_S as of the masks that it trains; before and after a run."""
-    for start in (0, REWOUND) if toy.cls.needs_parent else (0,):
-        trial = dataclasses.replace(toy, start=start)
-        run = Run(trial, watch=())
-        for method in (trial.method(), run.method):
-            _require_flops(trial, method, run.moved)
+    """f_S as of the masks that each step trains; before and after a run, a short and a long one."""
+    starts = (0, REWOUND) if toy.cls.needs_parent else (0,)
+    for trial in (toy, toy.long()):
+        for start in starts:
+            begun = dataclasses.replace(trial, start=start)
+            run = Run(begun, watch=())
+            for method in (begun.method(), run.method):
+                _require_flops(begun, method, run.moved)
 
 
 def _require_flops(toy: Toy, method: Method, moved: list[int]) -> None:
@@ -182,25 +215,11 @@ def _require_flops(toy: Toy, method: Method, moved: list[int]) -> None:
 
     def sparse(step: int) -> float:
         """Each mask has a cost of its own."""
-        if step not in range(-1, TOTAL):
-            raise ValueError(f"sparse({step}): the steps are -1 to {TOTAL - 1}")
-        return 10.0 + max(at for at in moved if at <= step) % 7
+        if step not in range(-1, toy.total):
+            raise ValueError(f"sparse({step}): the steps are -1 to {toy.total - 1}")
+        return 10.0 + moved[bisect_right(moved, step) - 1] % 7
 
     parts = toy.ask(None, "train_flops", lambda: method.train_flops(dense, sparse))
-    if not isinstance(parts, dict) or parts.keys() != {"init", "train", "parent"}:
-        raise ContractBroken(f"train_flops gave {parts!r}; valid: a dict of init, train, parent")
-    each = [sparse(step - 1) for step in range(TOTAL)]
-    steps = TOTAL - toy.start
-    least = 3 * min(sum(each[toy.start :]), sum(each) * steps / TOTAL)
-    scored = 3 * dense if method.scores_at_init else 0.0
-    above = PARENT_FLOPS if method.needs_parent else 0.0
-    for name, low, high, why in (
-        ("train", least, 3 * dense * steps, "3 sparse(s - 1) to 3 dense for each step s"),
-        ("init", scored, math.inf, "3 dense or more with scores_at_init, else 0 or more"),
-        ("parent", above, above, "parent.train_flops, 0 without a parent"),
-    ):
-        value = parts[name]
-        if not math.isfinite(value) or not low - 1e-6 <= value <= high + 1e-6:
-            raise ContractBroken(
-                f"train_flops gives {name} = {value}, not within {low} and {high}; valid: {why}"
-            )
+    wrong = cost_fault(method, parts, dense=dense, sparse=sparse, due=moved[1:], first=toy.start)
+    if wrong is not None:
+        raise ContractBroken(wrong)

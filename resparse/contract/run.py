@@ -1,7 +1,7 @@
 """The trainer in small: 20 steps of a method on the toy network, each call of it watched."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -15,15 +15,16 @@ from resparse.contract.calls import (
     required_changes,
     same,
     saved_state,
-    streams_kept,
     views_kept,
 )
+from resparse.contract.shared import no_chance, streams_kept
 from resparse.contract.toy import SHAPES, Step, Toy, draws
 from resparse.errors import ContractBroken
 from resparse.masks import Change, Layer, MaskDict, Masks, moments
 from resparse.method import Layers, Method
 
 MOMENTUM = 0.9
+REREAD = 5  # steps; to read a method's file costs as much as some steps
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=MOMENTUM, weight_decay=0.05),
     "SGD with Nesterov": lambda p: torch.optim.SGD(
@@ -33,6 +34,15 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
 }
 WATCHES = ("views", "streams", "twice")
 Answer = TypeVar("Answer")
+
+
+def module_of(shape: tuple[int, ...]) -> nn.Linear | nn.Conv2d:
+    """A layer whose weight has the shape; on no device, as nothing need be drawn for it."""
+    outputs, inputs, *kernel = shape
+    if not kernel:
+        return nn.Linear(inputs, outputs, bias=False, device="meta")
+    height, width = kernel
+    return nn.Conv2d(inputs, outputs, (height, width), bias=False, device="meta")
 
 
 class Run:
@@ -66,7 +76,9 @@ class Run:
         self.moved = [-1]  # the steps after which they came
         self.counts = [self.counted()]  # before training, then after every step
         self.announced = [self.announcement(-1)]  # what nnz_at says at the same moments
-        for step, layers in enumerate(draws(tied=toy.tied) if data is None else data):
+        for step, layers in enumerate(
+            draws(total=toy.total, tied=toy.tied) if data is None else data
+        ):
             self.step(step, layers)
 
     def snapshot(self) -> MaskDict:
@@ -80,9 +92,17 @@ class Run:
     def ask(self, step: int, what: str, layers: Layers, question: Callable[[], Answer]) -> Answer:
         """The method's answer under its seed for the step, watched."""
         shown = layers if "views" in self.watch else {}
-        shared = streams_kept(what, step) if "streams" in self.watch else nullcontext()
-        with views_kept(what, step, shown), shared:
+        with views_kept(what, step, shown), self.alone(what, step):
             return self.toy.ask(step, what, partial(self.seeded, step, question))
+
+    @contextmanager
+    def alone(self, what: str, step: int) -> Iterator[None]:
+        """Where streams are watched: those that others share, and sources of chance."""
+        if "streams" not in self.watch:
+            yield
+            return
+        with streams_kept(what, step), no_chance(self.toy.cls, what, step):
+            yield
 
     def seeded(self, step: int, question: Callable[[], Answer]) -> Answer:
         """The answer, the method's generator at its place; notes whether it drew."""
@@ -98,17 +118,14 @@ class Run:
         """A new instance and its masks before training."""
         self.method = method = self.toy.method()
         first = self.toy.first()
-        linear = {  # on no device, so that nothing is drawn for weights that are replaced
-            name: nn.Linear(inputs, outputs, bias=False, device="meta")
-            for name, (outputs, inputs) in SHAPES.items()
-        }
-        for name, module in linear.items():
+        network = {name: module_of(shape) for name, shape in SHAPES.items()}
+        for name, module in network.items():
             module.weight = nn.Parameter(first[name][0].clone())
         if method.scores_at_init:
-            model = nn.ModuleDict(linear)
+            model = nn.ModuleDict(network)
             self.ask(-1, "prepare_scoring", {}, lambda: method.prepare_scoring(model))
         layers = {}
-        for name, module in linear.items():
+        for name, module in network.items():
             full = torch.ones(SHAPES[name], dtype=torch.bool)
             grad = first[name][1].clone() if method.scores_at_init else None
             layers[name] = Layer(full, full.clone(), module.weight.detach(), grad)
@@ -187,7 +204,7 @@ class Run:
             state["momentum_buffer"].copy_(self.past[name] * mask)
 
     def resume(self, step: int) -> None:
-        """Go on with a new instance that has only the saved state, as after a checkpoint."""
+        """Go on with a new instance and the saved state, the file read anew, as after a crash."""
         state = saved_state(step, self.method)
         kept = {tensor.untyped_storage().data_ptr(): what for what, tensor in self.tensors()}
         for name, value in self.method.state.items():
@@ -198,6 +215,8 @@ class Run:
                     "valid: a clone",
                     step=step,
                 )
+        if step % REREAD == 0:
+            self.toy = self.toy.fresh()
         self.method, _ = self.begun()
         self.method.state = state
 

@@ -3,25 +3,29 @@
 Weights and dense gradients are drawn once, the same for every method and seed.
 """
 
+import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from resparse import registry
 from resparse.contract.blame import blamed
+from resparse.contract.shared import settings_kept
 from resparse.errors import ContractBroken
 from resparse.masks import top_k
 from resparse.method import Method, Parent
 
-SHAPES = {"fc1": (8, 6), "fc2": (5, 8), "fc3": (3, 5)}
-SIZES = {name: outputs * inputs for name, (outputs, inputs) in SHAPES.items()}
-COUNTS = {"fc1": 10, "fc2": 15, "fc3": 15}  # fc3 is dense, as small layers are under ERK
-SCARCE = {"fc1": 2, "fc2": 2, "fc3": 1}  # a global ranking would rather do without fc3
+SHAPES: dict[str, tuple[int, ...]] = {"fc1": (8, 6), "conv2": (5, 2, 2, 2), "fc3": (3, 5)}
+SIZES = {name: math.prod(shape) for name, shape in SHAPES.items()}
+COUNTS = {"fc1": 10, "conv2": 15, "fc3": 15}  # fc3 is dense, as small layers are under ERK
+SCARCE = {"fc1": 2, "conv2": 2, "fc3": 1}  # a global ranking would rather do without fc3
 TOTAL = 20
+LONG = 104  # steps, for what shows only after many updates
 INTERVAL = 4  # steps between updates: short enough for three of them
 PARENT_FLOPS = 7.0
 
@@ -31,9 +35,9 @@ Answer = TypeVar("Answer")
 
 def draws(seed: int = 3, total: int = TOTAL, *, tied: bool = False) -> list[Step]:
     """Standard normal weights and dense gradients of every step; ``tied``: their signs only."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = Generator().manual_seed(seed)
 
-    def pair(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def pair(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         weight, grad = torch.randn(2, *shape, generator=rng)
         return (weight.sign(), grad.sign()) if tied else (weight, grad)
 
@@ -61,6 +65,7 @@ class Toy:
     scarce: bool = False  # 5 of 103 weights in place of 40
     tied: bool = False  # all weights and gradients are 1 or -1: ties alone decide
     start: int = 0  # the parent's rewind step
+    total: int = TOTAL  # steps
     progress: Callable[[int], None] = _silent
 
     @property
@@ -70,13 +75,21 @@ class Toy:
             return dict(SIZES)
         return dict(SCARCE if self.scarce else COUNTS)
 
+    def long(self) -> "Toy":
+        """The same of many more steps."""
+        return dataclasses.replace(self, total=LONG)
+
+    def fresh(self) -> "Toy":
+        """The same with the method's file read anew: nothing that its module kept is there."""
+        return dataclasses.replace(self, cls=registry.fresh(self.cls))
+
     def first(self) -> Step:
         """Initial weights, and the gradients that a method sees which scores at the start."""
         return draws(seed=9, total=1, tied=self.tied)[0]
 
     def parent(self) -> Parent:
         """A finished run with random masks of the same counts and random weights."""
-        rng = torch.Generator().manual_seed(5)
+        rng = Generator().manual_seed(5)
         scores = {name: torch.rand(shape, generator=rng) for name, shape in SHAPES.items()}
         return Parent(
             masks={name: top_k(score, self.counts[name]) for name, score in scores.items()},
@@ -88,7 +101,7 @@ class Toy:
     def ask(self, step: int | None, what: str, question: Callable[[], Answer]) -> Answer:
         """The answer to a question about ``what``; ContractBroken in place of an exception."""
         self.progress(-1 if step is None else step)
-        with blamed(self.cls, what, step, SHAPES):
+        with settings_kept(what, step), blamed(self.cls, what, step, SHAPES):
             return question()
 
     def method(self) -> Method:
@@ -100,8 +113,8 @@ class Toy:
             lambda: self.cls(
                 densities={name: count / SIZES[name] for name, count in self.counts.items()},
                 sizes=dict(SIZES),
-                total_steps=TOTAL,
-                rng=torch.Generator(),
+                total_steps=self.total,
+                rng=Generator(),  # by this name it may be made (see shared.no_chance)
                 parent=parent,
                 **self.fields,
             ),
@@ -109,7 +122,7 @@ class Toy:
 
     def due(self, method: Method) -> list[int]:
         """The steps at which the masks may move."""
-        steps = range(TOTAL)
+        steps = range(self.total)
         return [s for s in steps if self.ask(s, "updates_at", partial(method.updates_at, s))]
 
     def moves(self) -> bool:

@@ -12,9 +12,9 @@ from resparse.contract.toy import SIZES, TOTAL, Toy, draws, ours
 from resparse.errors import ContractBroken
 from resparse.exploration import Growth, expected_explored
 from resparse.masks import NonFinite, moments
+from resparse.promises import count_fault
 
 DENSE_MOMENTUM: tuple[str, ...] = ()  # files in methods/ defined by moments outside the masks
-NEAREST = ("small_dense",)  # keeps whole channels, so its count is only near the budget
 SEEDS = 8  # over which random growth is averaged
 
 
@@ -51,20 +51,10 @@ def counts_are_announced(toy: Toy) -> None:
 def ends_at_its_budget(toy: Toy) -> None:
     """The density asked for is the last one: per layer, or where that alone is bound in total."""
     run = Run(toy, watch=())
-    last, asked = run.counts[-1], toy.counts
-    pairs: list[tuple[str | None, int, int]]
-    if run.method.budget == "layer" and isinstance(run.announced[0], Mapping):
-        pairs = [(name, last[name], count) for name, count in asked.items()]
-    else:
-        pairs = [(None, sum(last.values()), sum(asked.values()))]
-    for name, count, budget in pairs:
-        if count != budget and not ours(toy.cls, *NEAREST):
-            raise ContractBroken(
-                f"{count} active weights at the end, where the densities ask for {budget}; valid: "
-                'exactly as many in every layer, or in total with budget = "global"',
-                step=TOTAL - 1,
-                layer=name,
-            )
+    missed = count_fault(run.method, run.counts[-1], toy.counts, run.announced[0])
+    if missed is not None:
+        layer, what = missed
+        raise ContractBroken(what, step=toy.total - 1, layer=layer)
 
 
 def no_layer_is_emptied(toy: Toy) -> None:
