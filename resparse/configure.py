@@ -6,6 +6,7 @@ from typing import Any
 from resparse import registry
 from resparse.distributions import layer_counts
 from resparse.errors import UsageError
+from resparse.outside import prints_aside
 from resparse.record import Recipe, Run
 from resparse.workloads import Workload
 
@@ -43,8 +44,9 @@ def make_run(
     snapshots: Sequence[int] = (),
 ) -> Run:
     """The run; raises UsageError for fields the method refuses and schedules that move no mask."""
-    resolved = registry.resolve_fields(method, fields)
-    registry.require_update(method, resolved, recipe.steps)
+    with prints_aside():
+        resolved = registry.resolve_fields(method, fields)
+        registry.require_update(method, resolved, recipe.steps)
     return Run(
         model=problem.model,
         dataset=problem.dataset,

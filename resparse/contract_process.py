@@ -76,6 +76,7 @@ def _check(
         """Say at which layer it hangs; the parent then ends this process."""
         end.send(("late", layer_among(frames_now(frame), SHAPES)))
 
+    forking.stdout_to_stderr()
     signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:

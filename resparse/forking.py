@@ -64,6 +64,15 @@ def start(process: ForkServerProcess) -> None:
         process.start()
 
 
+def stdout_to_stderr() -> None:
+    """Send what this process prints to stderr from now on: stdout is the command's own, often JSON.
+
+    To be called first in a process that runs code from outside; what C code prints goes there too.
+    """
+    sys.stdout.flush()
+    os.dup2(2, 1)
+
+
 def _code() -> tuple[tuple[str, int], ...]:
     """The package's files and when each was written."""
     files = sorted(Path(__file__).resolve().parent.rglob("*.py"))

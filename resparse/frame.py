@@ -6,19 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from resparse.artifact import ROOT
 from resparse.errors import RunFailed
+from resparse.evidence import REQUIRED
 from resparse.record import Record, RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CONFIG = ("method", "model", "dataset", "density", "distribution", "seed", "precision")
-OUTCOME = (  # of every record; others have rs_expected, rs_std and rs_z as well
-    "top1_last", "top1_best_val", "best_val_epoch", "rs", "rs_trained", "nnz", "maskable", "total",
-    "updates", "dense_forward_flops", "test_flops", "train_flops", "train_flops_vs_dense",
-    "masks_sha256", "weights_sha256",
-)  # fmt: skip
 PROVENANCE = ("wall_s", "device", "git_sha", "torch")
-COLUMNS = ("key", *CONFIG, "steps", "status", *OUTCOME, *PROVENANCE, "fingerprint")
+COLUMNS = ("key", *CONFIG, "steps", "status", *REQUIRED, *PROVENANCE, "fingerprint")
 
 
 def records(runs: str | Path | None = None) -> "pd.DataFrame":

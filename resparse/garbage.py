@@ -15,15 +15,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from resparse.errors import RunFailed
+from resparse.errors import ResparseError, RunFailed
 from resparse.files import read_json, sync_folder, writing
-from resparse.record import RunFolder, RunStore
+from resparse.record import Run, RunFolder, RunStore
+from resparse.worker import code_of
 
 KINDS = {
     "stale": "runs that were set aside: made by other code, or unfinished where one was imported",
     "stale checkpoints": "checkpoints of other code inside a run",
     "leftovers": "checkpoints of finished runs",
     "freeze": "stores of freezes at other commits than the one checked out, left unfinished",
+    "regression": "stores of interrupted regressions, of other code or long untouched",
     "temporary": "files that a killed process was writing",
     "unfinished": "unfinished runs, which a repeated command would continue",
 }
@@ -37,13 +39,14 @@ class Garbage(NamedTuple):
     kind: str
     path: Path
     size_bytes: int
+    age_days: int  # since anything in it was last written
 
 
 def find(store: RunStore, *, commit: str, days: float) -> list[Garbage]:
     """All that could be freed, by kind and path; nothing is changed.
 
-    ``commit`` is the one checked out, whose freeze may go on; unfinished and temporary things
-    count once nothing in them was written for ``days``.
+    ``commit`` is the one checked out, whose freeze may go on, as may a regression of today's code;
+    that, unfinished and temporary things count once nothing in them was written for ``days``.
     """
     before = time.time() - days * DAY_S
     found = [*_in_store(store, commit, before)]
@@ -54,14 +57,23 @@ def find(store: RunStore, *, commit: str, days: float) -> list[Garbage]:
     return sorted(found, key=lambda item: (order.index(item.kind), item.path))
 
 
+def _garbage(kind: str, path: Path) -> Garbage:
+    return Garbage(kind, path, size(path), int((time.time() - newest(path)) // DAY_S))
+
+
 def _in_store(store: RunStore, commit: str, before: float) -> Iterator[Garbage]:
     for path in (store.root / "stale").glob("*"):
         if not locked(path):
-            yield Garbage("stale", path, size(path))
+            yield _garbage("stale", path)
     for path in store.root.glob("freeze-*"):
         other = re.fullmatch("freeze-[0-9a-f]{40}", path.name) and path.name != f"freeze-{commit}"
-        if other and path.is_dir() and not any(map(locked, path.iterdir())):
-            yield Garbage("freeze", path, size(path))
+        if other and path.is_dir() and not in_use(path):
+            yield _garbage("freeze", path)
+    for path in store.root.glob("regression-*"):
+        ours = re.fullmatch("regression-[0-9a-f]{12}", path.name) and path.is_dir()
+        over = newest(path) < before or of_other_code(RunStore(path))
+        if ours and over and not in_use(path):
+            yield _garbage("regression", path)
     for folder in (store.root, store.root / "methods", store.root / "workloads"):
         yield from _temporary(folder, before)
 
@@ -69,10 +81,10 @@ def _in_store(store: RunStore, commit: str, before: float) -> Iterator[Garbage]:
 def _in_run(folder: RunFolder, before: float) -> Iterator[Garbage]:
     path = folder.path
     if not folder.committed and newest(path) < before:
-        yield Garbage("unfinished", path, size(path))
+        yield _garbage("unfinished", path)
         return
     for old in path.glob("stale-*"):
-        yield Garbage("stale checkpoints", old, size(old))
+        yield _garbage("stale checkpoints", old)
     if not folder.committed:
         return
     try:
@@ -81,7 +93,7 @@ def _in_run(folder: RunFolder, before: float) -> Iterator[Garbage]:
         return
     for old in (*path.glob("checkpoint-*"), *path.glob(".checkpoint-*.tmp")):
         if old.name not in committed:
-            yield Garbage("leftovers", old, size(old))
+            yield _garbage("leftovers", old)
     yield from (g for g in _temporary(path, before) if not g.path.name.startswith(".checkpoint-"))
 
 
@@ -90,7 +102,7 @@ def _temporary(folder: Path, before: float) -> Iterator[Garbage]:
     for path in folder.glob(".*.tmp"):
         pid = path.name.split(".")[-2]
         if pid.isdecimal() and not _alive(int(pid)) and newest(path) < before:
-            yield Garbage("temporary", path, size(path))
+            yield _garbage("temporary", path)
 
 
 def _alive(pid: int) -> bool:
@@ -110,6 +122,23 @@ def locked(path: Path) -> bool:
         return True
     except (FileNotFoundError, NotADirectoryError):
         pass
+    return False
+
+
+def in_use(path: Path) -> bool:
+    """Whether a live process holds this folder or a run in it."""
+    return any(map(locked, (path, *path.glob("*"))))
+
+
+def of_other_code(store: RunStore) -> bool:
+    """Whether a run in it was begun by other code than today's: none is continued then."""
+    for folder in store.folders():
+        try:
+            manifest = read_json(folder.path / "manifest.json")
+            if code_of(Run.from_config(manifest["config"])) != manifest["code"]:
+                return True
+        except (OSError, ValueError, TypeError, KeyError, ResparseError):
+            continue  # begun by nobody knows whom
     return False
 
 
@@ -137,8 +166,10 @@ def free(item: Garbage, store: RunStore) -> None:
     with contextlib.ExitStack() as held:
         for run in runs:
             held.enter_context(run.lock())
-        if any(map(locked, (item.path, *item.path.glob("*")))) and not runs:
+        if in_use(item.path) and not runs:
             raise RunFailed(f"{item.path} is in use by now: repeat the command")
+        if item.kind == "regression":  # one that is begun now waits, or is refused
+            held.enter_context(RunFolder(item.path).lock())
         with writing(item.path):
             if item.path.is_dir() and not item.path.is_symlink():
                 shutil.rmtree(item.path)

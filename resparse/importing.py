@@ -1,7 +1,9 @@
 """The command `import`: verified records of another run store, added to this one.
 
 Nothing of what is imported is executed, and a record is copied as it is: its hash is committed.
-What was imported from where is an event of the run's events.jsonl.
+So accuracies, R_s and FLOPs are believed, not recomputed: who can write a store can forge them.
+Masks, their counts and the weights' hash are held against the files (evidence.check). What was
+imported from where is an event of the run's events.jsonl.
 """
 
 import os
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resparse import evidence
 from resparse.errors import ResparseError, RunFailed, UsageError
 from resparse.files import file_sha256, read_json, sync_folder, writing
 from resparse.outside import copied, copy_of
@@ -23,12 +26,16 @@ STATUSES = ("completed", "diverged", "collapsed")
 
 @dataclass
 class Imported:
-    """Keys by what became of them; ``refused`` also says why."""
+    """Keys by what became of them; ``refused`` also says why, ``stale`` and ``unknown`` are added.
+
+    The code of a workload from outside is ``unknown``: which it has would take running it.
+    """
 
     added: list[str] = field(default_factory=list)
     already: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
-    stale: list[str] = field(default_factory=list)  # of those added: made by other code than ours
+    stale: list[str] = field(default_factory=list)  # made by other code than ours
+    unknown: list[str] = field(default_factory=list)  # by ours or by other code
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -67,7 +74,9 @@ def import_runs(source: RunStore, target: RunStore, *, dry_run: bool) -> Importe
             if not dry_run:
                 _add(source, target, records[key])
             done.added.append(key)
-            if _stale(records[key]):
+            if records[key].run.workload_sha256:
+                done.unknown.append(key)
+            elif _stale(records[key], source):
                 done.stale.append(key)
         except RunFailed as error:
             done.refused[key] = str(error)
@@ -84,7 +93,7 @@ def verified(folder: RunFolder) -> Record:
         run = record.run
         if record.key != folder.path.name:
             raise RunFailed(f"{folder.path} holds the record of another run, {record.key}")
-        if record.status not in STATUSES or not isinstance(record.outcome, dict):
+        if record.status not in STATUSES:
             raise RunFailed(f"{folder.path}: status {record.status!r} is none that a run ends with")
         for kind, name, digest in outside_files(run):
             if not name.isidentifier() or not re.fullmatch("[0-9a-f]{64}", digest):
@@ -92,6 +101,7 @@ def verified(folder: RunFolder) -> Record:
             copy = copy_of(folder.path.parent, kind, name, digest)
             if not copy.is_file() or file_sha256(copy) != digest:
                 raise RunFailed(f"{copy}, which run {record.key} names, is changed or missing")
+        evidence.check(record, folder.path)
     except RunFailed:
         raise
     except Exception as error:  # whatever a foreign file may hold
@@ -107,13 +117,12 @@ def outside_files(run: Run) -> Iterator[tuple[str, str, str]]:
         yield "workloads", run.model, run.workload_sha256
 
 
-def _stale(record: Record) -> bool:
-    """Whether our code differs from the record's; unknown, so False, for files from outside."""
-    run = record.run
+def _stale(record: Record, source: RunStore) -> bool:
+    """Whether our code differs from the record's, whose method may be a copy in ``source``."""
     try:
-        return not any(outside_files(run)) and code_of(run) != record.fingerprint
-    except (ResparseError, KeyError):  # a model or dataset that this version does not have
-        return True
+        return code_of(record.run, source.root) != record.fingerprint
+    except (ResparseError, KeyError, OSError, SyntaxError):  # of a method, model or dataset that
+        return True  # this version does not have
 
 
 def _is_key(name: str) -> bool:

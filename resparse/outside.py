@@ -6,6 +6,7 @@ The copy is what runs: an edit never mixes two versions, and a record can always
 import importlib.util
 import sys
 import traceback
+from contextlib import AbstractContextManager, redirect_stdout
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -71,6 +72,11 @@ def copy_of(store: Path, kind: str, name: str, digest: str) -> Path:
     return store / kind / f"{name}-{digest[:16]}.py"
 
 
+def prints_aside() -> AbstractContextManager[object]:
+    """Send what code from outside prints to stderr: stdout is the command's own, often JSON."""
+    return redirect_stdout(sys.stderr)
+
+
 def load_module(name: str, file: Path) -> ModuleType:
     """The module in ``file``; whatever it raises becomes a UsageError with its own line."""
     full = f"resparse_outside.{name}"
@@ -80,7 +86,8 @@ def load_module(name: str, file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[full] = module  # dataclasses look their module up
     try:
-        spec.loader.exec_module(module)
+        with prints_aside():
+            spec.loader.exec_module(module)
     except Exception as error:
         raise blamed(name, file, error) from error
     return module

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from resparse import forking
+from resparse.errors import RunFailed
 from resparse.record import Run
 
 ROUNDS = 3
@@ -19,7 +20,8 @@ def paces(
 ) -> dict[str, float]:
     """Median over rounds of a run's mean step, ms; all runs are of one workload and precision.
 
-    Ratios between them hold: one process, one thread setting, one after another, in turn.
+    Ratios between them hold: one process, one thread setting, one after another, in turn. Raises
+    RunFailed where that process dies.
     """
     context = forking.context(next(iter(runs.values())).precision)
     configs = {name: run.config for name, run in runs.items()}
@@ -31,9 +33,12 @@ def paces(
     try:
         found: dict[str, float] = result.recv()
     except EOFError:
-        found = {}  # it died: the page then says that nothing was measured
-    finally:
         process.join()
+        raise RunFailed(
+            f"the process that times the steps of {', '.join(runs)} ended with exit code "
+            f"{process.exitcode}; what is trained is kept: repeat the command"
+        ) from None
+    process.join()
     return found
 
 
@@ -44,6 +49,7 @@ def _measure(
     data_root: Path | None,
     device: str,
 ) -> None:
+    forking.stdout_to_stderr()
     seconds: dict[str, list[float]] = {name: [] for name in configs}
     for _ in range(ROUNDS):
         for name, config in configs.items():

@@ -92,13 +92,33 @@ def _class_of(module: ModuleType) -> type[Method]:
         and value.__module__ == module.__name__
     ]
     if len(classes) != 1:
-        raise UsageError(f"{module.__file__} defines {len(classes)} Method classes; valid: one")
+        which = f" of {', '.join(cls.__name__ for cls in classes)}" if classes else ""
+        file = f"{_name_of(module.__name__)}.py"
+        raise UsageError(f"{file} defines {len(classes)} Method classes; valid: one{which}")
     return classes[0]
 
 
+def _name_of(module: str) -> str:
+    """The method's name, which its user's file has too; the one that is loaded may be a copy."""
+    return module.rpartition(".")[2]
+
+
 def own_fields(cls: type[Method]) -> dict[str, Any]:
-    """The fields a user may set, with their defaults: all that the contract does not provide."""
-    return {f.name: f.default for f in dataclasses.fields(cls) if f.name not in _PROVIDED}
+    """The fields a user may set, with their defaults: all that the contract does not provide.
+
+    Raises UsageError for a default that neither a run's key nor --set can take.
+    """
+    fields = [f for f in dataclasses.fields(cls) if f.name not in _PROVIDED]
+    for f in fields:
+        if type(f.default) not in (bool, int, float, str):
+            made = f.default_factory is not dataclasses.MISSING
+            has = "a default_factory" if made else f"default {f.default!r}"
+            has = "no default" if f.default is dataclasses.MISSING and not made else has
+            raise UsageError(
+                f"method {_name_of(cls.__module__)}: field {f.name} has {has}; valid: a bool, int, "
+                "float or str with a default value"
+            )
+    return {f.name: f.default for f in fields}
 
 
 def resolve_fields(name: str, given: dict[str, Any]) -> dict[str, Any]:

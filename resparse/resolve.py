@@ -8,6 +8,7 @@ from resparse.data import Data, Shape
 from resparse.errors import ResparseError, UsageError
 from resparse.exact import network
 from resparse.files import file_sha256
+from resparse.trial import require_trainable
 from resparse.workloads import Workload
 
 DATA = ("classes", "image_shape", "train_size", "sha256", "size", "train_batches", "eval_batches")
@@ -47,7 +48,8 @@ def resolve_method(reference: str, store_root: Path) -> tuple[str, str]:
 def resolve_workload(reference: str, store_root: Path | None) -> str:
     """The workload's name: one of the suite's, or that of a file, copied into the store.
 
-    Without a store (nothing is trained) the file itself is read. Raises UsageError as above.
+    Without a store (nothing is trained) the file itself is read. Its network is tried on a few
+    random images. Raises UsageError as above, and where it cannot be trained (see trial).
     """
     if not is_file(reference):
         workloads.workload(reference)
@@ -61,11 +63,12 @@ def resolve_workload(reference: str, store_root: Path | None) -> str:
     made = workloads.add(name, file, digest)
     network.cache_clear()  # an edited file may bring another model under the same name
     try:
-        shapes = made.shapes
+        with outside.prints_aside():
+            require_trainable(name, made)
+    except ResparseError:
+        raise
     except Exception as error:
-        raise outside.blamed(name, file, error) from error
-    if not shapes:
-        raise UsageError(f"{name}.py: build_model makes no convolution and no linear layer to mask")
+        raise outside.blamed(name, data.source(name), error) from error
     return name
 
 
@@ -78,7 +81,8 @@ def images(problem: Workload, root: Path | None) -> Data:
         return data.load(problem.dataset, root)
     name, file = problem.dataset, data.source(problem.dataset)
     try:
-        loaded = data.load(name, root)
+        with outside.prints_aside():
+            loaded = data.load(name, root)
     except ResparseError:
         raise
     except Exception as error:

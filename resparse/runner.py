@@ -161,6 +161,7 @@ def _run_all(
 def _main(end: "Connection[str, str]", *arguments: Any) -> None:
     from resparse import worker
 
+    forking.stdout_to_stderr()
     why = worker.main(*arguments)
     if why:
         end.send(why)

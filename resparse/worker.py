@@ -51,15 +51,25 @@ def _require_copy(file: Path, expected: str) -> None:
         raise RunFailed(f"{file} is not the file that the run names (changed or missing)")
 
 
-def code_of(run: Run) -> str:
-    """Fingerprint of the code that decides a run's numbers, its own method, data and model."""
+def code_of(run: Run, root: Path | None = None) -> str:
+    """Fingerprint of the code that decides a run's numbers, its own method, data and model.
+
+    A method from outside is the one that is loaded, or with ``root`` its copy in that store.
+    """
     here = Path(__file__).resolve().parent
     files = [here / f"{part}.py" for part in (*_RULES, *_PARTS, *_LOOP)]
     files += [data.source(run.dataset), here / "data" / "__init__.py", here / "data" / "memory.py"]
     files += [models.source(run.model), here / "models" / "__init__.py"]
-    files += [registry.source(run.method)]
-    above = code_of(run.parent) if run.parent else ""  # a child is the work of its parent's too
+    files += [_method_file(run, root)]
+    # a child is the work of its parent's code too
+    above = code_of(run.parent, root) if run.parent else ""
     return sha256(f"{fingerprint(files)}{above}")[:16]
+
+
+def _method_file(run: Run, root: Path | None) -> Path:
+    if root is not None and run.method_sha256:
+        return copy_of(root, "methods", run.method, run.method_sha256)
+    return registry.source(run.method)
 
 
 def train_and_commit(

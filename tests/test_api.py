@@ -133,7 +133,7 @@ def test_a_run_that_fails_says_why(tmp_path, runs):
         ({"fields": {"alpfa": 1}}, "no field 'alpfa'"),
         ({"recipe": {"epoch": 1}}, "'epoch'"),
         ({"device": "tpu"}, "device 'tpu'; valid: auto, cpu, cuda"),
-        ({"device": "cuda"}, "digits|resnet8 trains in portable numerics; valid: cpu"),
+        ({"device": "cuda"}, r"^device cuda: resnet8 trains in portable numerics; valid: cpu$"),
         ({"data_root": "/nowhere"}, "'/nowhere' is not a folder"),
         ({"method": "ltr"}, "valid: a parent that prunes, as in"),
         ({"method": "ltr", "parent": "lth"}, "'lth'; valid: a method that starts from scratch"),

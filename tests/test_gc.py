@@ -13,6 +13,7 @@ from test_resolve import written
 from resparse import garbage, runner
 from resparse.__main__ import main
 from resparse.record import Record, RunStore
+from resparse.worker import code_of
 
 HEAD, OTHER = "a" * 40, "b" * 40
 DAY_S = 86_400
@@ -69,6 +70,7 @@ def full(store):
         "stale checkpoints": run / "stale-code",
         "leftovers": run / "checkpoint-000000007",
         "freeze": store.root / f"freeze-{OTHER}",
+        "regression": store.root / f"regression-{'3' * 12}",
         "temporary": store.root / "methods" / f".mine-0.py.{dead}.tmp",
         "unfinished": store.root / ("1" * 16),
     }
@@ -76,6 +78,7 @@ def full(store):
     written(garbage_of["stale checkpoints"] / "checkpoint-1" / "state.json", "x" * 10)
     written(garbage_of["leftovers"] / "state.json", "x" * 10)
     written(garbage_of["freeze"] / ("2" * 16) / "record.json", "x" * 10)
+    old(written(garbage_of["regression"] / ("2" * 16) / "record.json", "x" * 10).parents[1])
     old(written(garbage_of["temporary"], "x" * 10))
     written(garbage_of["unfinished"] / "checkpoint-1" / "state.json", "x" * 20)
     written(garbage_of["unfinished"] / "manifest.json", "x" * 10)
@@ -100,14 +103,18 @@ def test_it_says_and_deletes_nothing(store, full, capsys):
     assert {(g["kind"], g["path"], g["size_bytes"]) for g in found["found"]} == {
         (kind, str(path), 30 if kind == "unfinished" else 10) for kind, path in full.items()
     }
-    assert found["free_bytes"] == 50  # the unfinished run is named apart
+    ages = {g["kind"]: g["age_days"] for g in found["found"]}
+    assert ages["stale"] == ages["freeze"] == 0
+    assert ages["regression"] == ages["temporary"] == ages["unfinished"] == 40
+    assert found["free_bytes"] == 60  # the unfinished run is named apart
     assert found["deleted"] == []
     assert everything(store) == before
 
     assert main(["gc", "--runs", str(store.root)]) == 0
     said = capsys.readouterr().out
     assert "unfinished: 30 bytes, kept (unfinished runs, which a repeated" in said
-    assert said.splitlines()[-1] == "50 bytes in 5 places can be freed (--delete)"
+    assert f"{10:>15}    40 days  {full['regression']}" in said.splitlines()
+    assert said.splitlines()[-1] == "60 bytes in 6 places can be freed (--delete)"
     assert everything(store) == before
 
 
@@ -134,7 +141,9 @@ def test_what_a_live_process_holds_is_not_named(store, full, capsys):
     run = store.folder(make_run("static"))
     unfinished = garbage.RunFolder(full["unfinished"])
     frozen = garbage.RunFolder(full["freeze"] / ("2" * 16))
-    with run.lock(), frozen.lock(), unfinished.lock():
+    retrained = garbage.RunFolder(full["regression"])
+    with run.lock(), frozen.lock(), unfinished.lock(), retrained.lock():
+        old(retrained.path)
         old(unfinished.path)
         found = collect(store, capsys)[1]["found"]
     assert {g["kind"] for g in found} == {"stale", "temporary"}
@@ -146,6 +155,7 @@ def test_what_may_go_on_or_is_unknown_is_not_named(store, capsys):
     written(store.root / "notes" / "x", "mine")
     written(store.root / f"freeze-{HEAD}" / ("2" * 16) / "record.json", "{}")
     written(store.root / "freeze-dried" / "x", "mine")
+    old(written(store.root / "regression-notes" / "x", "mine").parent)
     old(written(store.root / "methods" / "mine-0.py", "x"))
     old(written(store.root / "methods" / f".mine-0.py.{os.getpid()}.tmp", "x"))  # at it
     written(store.root / "methods" / f".mine-0.py.{gone()}.tmp", "x")  # of another machine?
@@ -168,6 +178,31 @@ def test_a_run_taken_up_meanwhile_is_left(store, full):
     with inside.lock(), pytest.raises(garbage.RunFailed, match="in use by now"):
         garbage.free(item, store)
     assert inside.path.is_dir()
+
+
+def test_a_regression_of_todays_code_may_go_on_and_one_of_other_code_may_not(store, capsys):
+    run, paths = make_run("static"), []
+    for name, code in (("3", code_of(run)), ("4", "another"), ("5", "another")):
+        folder = garbage.RunFolder(store.root / f"regression-{name * 12}")
+        inside = RunStore(folder.path).folder(run)
+        with inside.lock():
+            inside.begin(run.config, code)
+        paths.append(folder.path)
+    with garbage.RunFolder(paths[2] / run.key).lock():  # a worker that outlived its command
+        (one,) = collect(store, capsys)[1]["found"]
+    assert (one["kind"], one["path"]) == ("regression", str(paths[1]))
+
+    old(paths[0], days=29)
+    assert len(collect(store, capsys)[1]["found"]) == 2
+    found = {g["path"]: g for g in collect(store, capsys, "--days", "28")[1]["found"]}
+    assert set(found) == set(map(str, paths))
+    assert found[str(paths[0])]["age_days"] == 29
+
+    (item, *_) = garbage.find(store, commit=HEAD, days=30)
+    with garbage.RunFolder(item.path).lock(), pytest.raises(garbage.RunFailed, match="in use"):
+        garbage.free(item, store)
+    collect(store, capsys, "--delete")
+    assert [path.exists() for path in paths] == [True, False, False]
 
 
 def test_a_link_is_not_followed(store, tmp_path, capsys):

@@ -21,7 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--delete", action="store_true", help="delete it, printing each path")
     text = "with --delete: also unfinished runs, whose training is lost"
     parser.add_argument("--unfinished", action="store_true", help=text)
-    text = "unfinished runs and temporary files count once untouched for N days (default: 30)"
+    text = "unfinished runs and temporary files count once untouched for N days (default: 30), and "
+    text += "so does an interrupted regression of today's code"
     parser.add_argument("--days", type=options.whole, default=30, metavar="N", help=text)
 
 
@@ -56,7 +57,7 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def text(found: "list[Garbage]", chosen: "list[Garbage]") -> str:
-    """Paths by kind with their bytes, and the total that would be freed."""
+    """Paths by kind with their bytes and age, and the total that would be freed."""
     from resparse.garbage import KEPT, KINDS
 
     lines = []
@@ -66,6 +67,6 @@ def text(found: "list[Garbage]", chosen: "list[Garbage]") -> str:
             kept = ", kept" if kind == KEPT and items[0] not in chosen else ""
             size = sum(g.size_bytes for g in items)
             lines.append(f"{kind}: {size:,} bytes{kept} ({what})")
-            lines += [f"  {g.size_bytes:>13,}  {g.path}" for g in items]
+            lines += [f"  {g.size_bytes:>13,}  {g.age_days:>4} days  {g.path}" for g in items]
     total = sum(g.size_bytes for g in chosen)
     return "\n".join([*lines, f"{total:,} bytes in {len(chosen)} places can be freed (--delete)"])

@@ -36,11 +36,19 @@ def execute(given: argparse.Namespace) -> int:
         print(json.dumps({"source": str(source), "dry_run": given.dry_run} | vars(done), indent=1))
     else:
         verb = "would be added" if given.dry_run else "added"
-        other = f" ({len(done.stale)} of them STALE: made by other code)" if done.stale else ""
+        same = len(done.added) - len(done.stale) - len(done.unknown)
+        codes = (
+            f"{same} made by this very code, {len(done.stale)} STALE: by other code, "
+            f"{len(done.unknown)} unknown: their workloads are from outside"
+        )
         print(
-            f"{source}: {len(done.added)} records {verb}{other}, "
+            f"{source}: {len(done.added)} records {verb} ({codes}), "
             f"{len(done.already)} are here already, {len(done.refused)} refused, "
             f"{len(done.unfinished)} unfinished runs left out"
+        )
+        print(
+            "held against the files of each run: its masks and weights; believed, not "
+            "recomputed: accuracies, R_s and FLOPs"
         )
     for key, why in done.refused.items():
         print(f"resparse: run {key} refused: {why}", file=sys.stderr)

@@ -1,0 +1,62 @@
+"""What code from outside prints goes to stderr: stdout is the command's own, whole JSON."""
+
+import json
+
+import pytest
+from checkout import python
+from test_compare import MINE, PANEL, small
+from test_resolve import WORKLOAD, written
+
+LOUD = MINE.replace("@dataclass", "print('NOISE')\n\n\n@dataclass")
+LOUD = LOUD.replace("        return is_due(", "        print('NOISE')\n        return is_due(")
+LOUD = LOUD.replace(
+    "        return {\n", "        import os\n        os.write(1, b'NOISE')\n        return {\n"
+)
+
+
+def said(folder, *arguments):
+    """(exit code, stdout, stderr) of a command with the code in ``folder``."""
+    process = python(folder, "-m", "resparse", *arguments)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    folder = small(tmp_path_factory.mktemp("checkout"))
+    text = (folder / PANEL).read_text()
+    for lengths in ("[0.0625, 0.1, 1]", "[0.05, 0.1, 1]"):
+        assert text.count(lengths) == 1
+        text = text.replace(lengths, "[1]")
+    written(folder / PANEL, text)
+    return folder
+
+
+def test_a_method_that_prints_leaves_the_json_of_compare_whole(checkout):
+    mine = written(checkout / "loud.py", LOUD)
+    code, out, err = said(checkout, "compare", str(mine), "--json")
+    assert (code, err.count("NOISE") > 100) == (0, True), err
+    assert "overall" in json.loads(out)
+
+
+def test_a_method_and_a_workload_that_print_leave_the_json_of_run_whole(checkout):
+    mine = written(checkout / "loud.py", LOUD)
+    text = WORKLOAD.replace("    return ", "    print('NOISE')\n    return ").replace(
+        "nn.Sequential(", "nn.Sequential(Loud(), "
+    )
+    text += """
+print('NOISE')
+class Loud(nn.Module):
+    def forward(self, x):
+        print('NOISE')
+        return x
+"""
+    workload = written(checkout / "my_digits.py", text)
+    more = ("--set", "interval=5", "--workload", str(workload), "--json")
+    code, out, err = said(checkout, "run", str(mine), *more)
+    assert (code, err.count("NOISE") > 28) == (0, True), err
+    (record,) = json.loads(out)
+    assert record["outcome"]["updates"] == 5
+
+    code, out, _ = said(checkout, "flops", *more[2:], "--density", "0.1", "--distribution", "erk")
+    assert (code, json.loads(out)["maskable"]) == (0, 64 * 16 + 16 * 10)
