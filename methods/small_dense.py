@@ -2,10 +2,9 @@
 
 The control of Evci et al. 2020 and of the RigL reproduction: channels scaled alike, by about
 sqrt(density). The masks keep a block of channels; what is left out feeds nothing, so the network
-is the narrower one, but for two things: its weights are drawn with the fans of the wide network,
-so they start smaller than its own initialisation would have them; and where a linear layer follows
-convolutions through a flattening, a block of its inputs is a block of places in the first channels,
-not of channels.
+is the narrower one, but for its start: weights are drawn with the fans of the wide network, so they
+are smaller than the narrow one's own initialisation would have them. A linear layer right after a
+convolution is taken to read its flattened maps; further from it, inputs are cut by their order.
 """
 
 import math
