@@ -1,0 +1,66 @@
+"""Where a dataset's prepared files lie, and who may write there."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from resparse.errors import Missing
+from resparse.files import require_writable, sync_folder, writing
+
+NO_ROOT = "no data root: give --data-root DIR or set RESPARSE_DATA"
+
+
+def require_root(name: str, root: Path | None) -> Path:
+    """The data root; raises Missing where none was given."""
+    if root is None:
+        raise Missing(f"{NO_ROOT} ({name} is needed there)")
+    return root
+
+
+def prepared_folder(name: str, root: Path | None, given: Path | None = None) -> Path:
+    """DIR/<name> with DIR = ``given`` (--prepared), else RESPARSE_PREPARED, else <root>/prepared."""
+    named = given or os.environ.get("RESPARSE_PREPARED")
+    if named:
+        return Path(named).expanduser().resolve() / name
+    return require_root(name, root) / "prepared" / name
+
+
+@contextlib.contextmanager
+def replacing(folder: Path, need_bytes: int) -> Iterator[Path]:
+    """An empty folder beside ``folder`` that takes its place when the block ends without an error.
+
+    What a killed command left there is deleted first. Raises Missing where nothing can be written,
+    ``need_bytes`` are not free, or another process is at it.
+    """
+    try:
+        require_writable(folder.parent, need_bytes)
+    except Missing as error:
+        raise Missing(f"{error}: give --prepared DIR or set RESPARSE_PREPARED") from error
+    aside, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
+    with _lock(folder), writing(folder):
+        for left in (aside, old):
+            shutil.rmtree(left, ignore_errors=True)
+        aside.mkdir()
+        try:
+            yield aside
+            sync_folder(aside)
+            if folder.exists():
+                folder.rename(old)
+            aside.rename(folder)
+            sync_folder(folder.parent)
+        finally:
+            for left in (aside, old):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    with folder.with_name(f".{folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Missing(f"{folder} is being prepared by another process: wait or stop it") from None
+        yield
