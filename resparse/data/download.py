@@ -1,4 +1,4 @@
-"""How an archive comes to the data root: downloaded aside, checked, renamed; or the way to do it."""
+"""How an archive comes to the data root: downloaded aside, checked, renamed; or how to."""
 
 import shutil
 import urllib.error
@@ -24,7 +24,9 @@ def fetch(archive: Archive, root: Path) -> Path:
     try:
         require_writable(root, archive.size_bytes)
     except Missing as error:
-        raise Missing(f"{path} is not there; {error}: give --data-root DIR, or {by_hand}") from error
+        raise Missing(
+            f"{path} is not there; {error}: give --data-root DIR, or {by_hand}"
+        ) from error
     aside = root / f".{archive.file}.download"  # what a killed download left is overwritten
     try:
         with writing(path):

@@ -1,9 +1,8 @@
 """What a prepared dataset says of itself, and whether its files are still what it says."""
 
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256, read_json, write_json
@@ -12,19 +11,21 @@ SCHEMA = 1
 FILE = "manifest.json"
 
 
-class Written(TypedDict):
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Written(_Strict):
     """A file beside the manifest."""
 
     bytes: int
     sha256: str
 
 
-class Manifest(TypedDict):
+class Manifest(_Strict):
     """Written last: without it nothing in the folder is used."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
-
-    schema: int
+    schema_: int = Field(default=SCHEMA, alias="schema")
     name: str
     sources: dict[str, str]  # what it was made from -> sha256
     files: dict[str, Written]
@@ -34,21 +35,13 @@ class Manifest(TypedDict):
     mean: list[float]  # by channel, in pixel values 0 to 255
     std: list[float]
     statistics: str  # where mean and std come from
-    decoder: NotRequired[str]  # what turned JPEGs into pixels
+    decoder: str  # what turned the JPEGs into pixels
     duplicates: list[list[str]]  # pairs of images that are the same
 
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Atomic."""
-    write_json(folder / FILE, manifest)
-
-
-def written(folder: Path, *names: str) -> dict[str, Written]:
-    """Size and sha256 of files that were just written."""
-    return {
-        name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)}
-        for name in names
-    }
+    write_json(folder / FILE, manifest.model_dump(by_alias=True))
 
 
 def read(folder: Path, name: str) -> Manifest:
@@ -65,33 +58,29 @@ def read(folder: Path, name: str) -> Manifest:
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != SCHEMA:
         raise Corrupt(f"{path} has schema {schema!r}; valid: {SCHEMA}; {remedy}")
-    return _validated(path, value, name, remedy)
-
-
-def _validated(path: Path, value: dict[str, Any], name: str, remedy: str) -> Manifest:
     try:
-        manifest = TypeAdapter(Manifest).validate_python(value)
+        manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Corrupt(f"{path}: {where}: {first['msg']}; {remedy}") from error
-    if manifest["name"] != name:
-        raise Corrupt(f"{path} is of {manifest['name']}; valid: {name}; {remedy}")
+    if manifest.name != name:
+        raise Corrupt(f"{path} is of {manifest.name}; valid: {name}; {remedy}")
     return manifest
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
     """Raise Corrupt at the first file that is missing, of another size or of another sha256."""
-    remedy = f"run resparse data prepare {manifest['name']}"
-    for name, said in manifest["files"].items():
+    remedy = f"run resparse data prepare {manifest.name}"
+    for name, said in manifest.files.items():
         path = folder / name
         if not path.is_file():
             raise Corrupt(f"{path} is missing, and the manifest names it; {remedy}")
         size = path.stat().st_size
-        if size != said["bytes"]:
-            raise Corrupt(f"{path} has {size:,} bytes; valid: {said['bytes']:,}; {remedy}")
-        if (found := file_sha256(path)) != said["sha256"]:
+        if size != said.bytes:
+            raise Corrupt(f"{path} has {size:,} bytes; valid: {said.bytes:,}; {remedy}")
+        if (found := file_sha256(path)) != said.sha256:
             raise Corrupt(
                 f"{path} was changed after it was prepared: sha256 {found}; valid: "
-                f"{said['sha256']}; {remedy}"
+                f"{said.sha256}; {remedy}"
             )

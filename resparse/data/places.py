@@ -21,7 +21,7 @@ def require_root(name: str, root: Path | None) -> Path:
 
 
 def prepared_folder(name: str, root: Path | None, given: Path | None = None) -> Path:
-    """DIR/<name> with DIR = ``given`` (--prepared), else RESPARSE_PREPARED, else <root>/prepared."""
+    """DIR/<name>, DIR being ``given`` (--prepared), RESPARSE_PREPARED or <root>/prepared."""
     named = given or os.environ.get("RESPARSE_PREPARED")
     if named:
         return Path(named).expanduser().resolve() / name
@@ -40,20 +40,25 @@ def replacing(folder: Path, need_bytes: int) -> Iterator[Path]:
     except Missing as error:
         raise Missing(f"{error}: give --prepared DIR or set RESPARSE_PREPARED") from error
     aside, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
-    with _lock(folder), writing(folder):
-        for left in (aside, old):
-            shutil.rmtree(left, ignore_errors=True)
-        aside.mkdir()
+    with _lock(folder):
         try:
+            with writing(aside):
+                _remove(aside, old)
+                aside.mkdir()
             yield aside
-            sync_folder(aside)
-            if folder.exists():
-                folder.rename(old)
-            aside.rename(folder)
-            sync_folder(folder.parent)
+            with writing(folder):
+                sync_folder(aside)
+                if folder.exists():
+                    folder.rename(old)
+                aside.rename(folder)
+                sync_folder(folder.parent)
         finally:
-            for left in (aside, old):
-                shutil.rmtree(left, ignore_errors=True)
+            _remove(aside, old)
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -62,5 +67,7 @@ def _lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Missing(f"{folder} is being prepared by another process: wait or stop it") from None
+            raise Missing(
+                f"{folder} is being prepared by another process: wait or stop it"
+            ) from None
         yield

@@ -46,6 +46,7 @@ class Spec:
     image_shape: tuple[int, int, int]
     per_class: Mapping[str, int]  # images of each class, by split
     open: Callable[[Path], Source]  # from the data root; raises Missing or Corrupt
+    source: Path  # the file of code that opens it
     remedy: str  # how to get the source again
     published_only: bool = True
 

@@ -72,8 +72,8 @@ def statistics(images: Tensor) -> tuple[list[float], list[float]]:
     """
     channels = images.shape[1]
     total, squares = (torch.zeros(channels, dtype=torch.int64) for _ in range(2))
-    for part in images.split(1000):
-        values = part.to(torch.int64)
+    for first in range(0, len(images), 1000):
+        values = images[first : first + 1000].to(torch.int64)
         total += values.sum((0, 2, 3))
         squares += (values * values).sum((0, 2, 3))
     count = images.numel() // channels
