@@ -7,10 +7,20 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from resparse.errors import Missing
+from resparse.errors import Missing, UsageError
 from resparse.files import require_writable, sync_folder, writing
 
 NO_ROOT = "no data root: give --data-root DIR or set RESPARSE_DATA"
+
+
+def data_folder(given: str | Path | None) -> Path | None:
+    """The datasets' folder, ``given`` or RESPARSE_DATA; raises UsageError where it is none."""
+    root = given or os.environ.get("RESPARSE_DATA")
+    if root and not Path(root).expanduser().is_dir():
+        raise UsageError(
+            f"data root {str(root)!r} is not a folder; valid: the folder with the datasets"
+        )
+    return Path(root).expanduser().resolve() if root else None
 
 
 def require_root(name: str, root: Path | None) -> Path:

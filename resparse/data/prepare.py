@@ -12,6 +12,7 @@ from resparse.data.spec import Source, Spec
 from resparse.errors import Corrupt, ResparseError
 
 TEST = {"test": "test", "val": "test", "train": "train"}  # Tiny-ImageNet's test labels are secret
+SHOWN = 20  # sentences about one dataset
 
 
 def specs() -> dict[str, Spec]:
@@ -36,23 +37,24 @@ def prepare(
         why, root = str(error), places.require_root(spec.name, root)
     with places.replacing(folder, spec.size_bytes) as aside:
         source = spec.open(root)
-        raise_first(_count_problems(spec, source))
+        raise_all(_count_problems(spec, source))
         made = _write(spec, source, aside)
         pairs = [] if source.published is None else made.duplicates
         if pairs and not accept_duplicates:
             named = [(first, second) for first, second in pairs]
-            raise_first(duplicates.sentences(spec.name, named, spec.remedy))
+            raise_all(duplicates.sentences(spec.name, named, spec.remedy))
         if source.published and spec.published_only:
             raise Corrupt(source.published)
         manifest.write(aside, made)
     return made, why
 
 
-def raise_first(sentences: Sequence[str]) -> None:
-    """Raise Corrupt with the first sentence, if any, and how many more there are."""
+def raise_all(sentences: Sequence[str]) -> None:
+    """Raise Corrupt with the first sentences, one a line, if there are any."""
     if sentences:
-        more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
-        raise Corrupt(f"{sentences[0]}{more}")
+        more = len(sentences) - SHOWN
+        lines = [*sentences[:SHOWN], *([f"and {more:,} more"] if more > 0 else [])]
+        raise Corrupt("\n".join(lines))
 
 
 def _count_problems(spec: Spec, source: Source) -> list[str]:

@@ -1,0 +1,88 @@
+"""Every image of a folder read and decoded once, in many processes; a bounded number at a time."""
+
+import hashlib
+import multiprocessing
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from resparse.data.jpeg import decode
+from resparse.errors import RunFailed
+
+CHUNK = 32  # images a task: some hundred milliseconds of decoding
+AHEAD = 4  # tasks in flight for each process
+
+
+class Decoded(NamedTuple):
+    """One image: its sha256, the colour mode it is stored in, and what is wrong ("": nothing)."""
+
+    name: str
+    sha256: str
+    mode: str
+    fault: str
+
+
+def decode_file(folder: Path, name: str) -> Decoded:
+    """Read, hash and decode folder/name."""
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        return Decoded(name, "", "", f"cannot be read: {error.strerror}")
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        return Decoded(name, digest, decode(data)[1], "")
+    except ValueError as error:
+        return Decoded(name, digest, "", str(error))
+
+
+def _decode_files(folder: Path, names: list[str]) -> list[Decoded]:
+    return [decode_file(folder, name) for name in names]
+
+
+def decode_all(folder: Path, names: Iterable[str], workers: int | None) -> Iterator[Decoded]:
+    """The images in the order of ``names``, of which only a few hundred are held at a time."""
+    workers = workers or len(os.sched_getaffinity(0))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # what takes seconds to import is imported once
+    waiting: deque[Future[list[Decoded]]] = deque()
+    rest = iter(names)
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        try:
+            while True:
+                while len(waiting) < AHEAD * workers and (chunk := list(islice(rest, CHUNK))):
+                    waiting.append(pool.submit(_decode_files, folder, chunk))
+                if not waiting:
+                    return
+                yield from waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise RunFailed(
+                f"a process that decodes {folder} was killed (out of memory?): repeat with fewer "
+                f"--workers than {workers}"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Pace:
+    """A line on stderr every ten seconds: how many of how many, images a second, what is left."""
+
+    def __init__(self, what: str, total: int, every_s: float = 10.0) -> None:
+        self.what, self.total, self.every_s = what, total, every_s
+        self.began = self.said = time.monotonic()
+
+    def at(self, done: int) -> None:
+        """``done`` images are decoded."""
+        now = time.monotonic()
+        if now - self.said < self.every_s:
+            return
+        self.said, rate = now, done / (now - self.began)
+        left = (self.total - done) / rate / 60
+        line = f"{self.what}: {done:,} of {self.total:,}, {rate:,.0f} images/s, {left:.0f} min left"
+        print(line, file=sys.stderr, flush=True)
