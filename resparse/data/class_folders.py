@@ -1,6 +1,5 @@
 """What lies in a split's class folders <wnid>/*.JPEG, and what should not lie there."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +19,12 @@ def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
     counts: dict[str, int] = {}
     said: list[str] = []
     flat: list[str] = []
-    for name in sorted(os.listdir(folder)):
+    for name in _names(folder):
         path = folder / name
         if not path.is_dir():
             flat.append(name)
         elif WNID.fullmatch(name):
-            names = sorted(os.listdir(path))
+            names = _names(path)
             said += [wrong for entry in names if (wrong := _misplaced(path, entry))]
             counts[name] = sum(entry.endswith(".JPEG") for entry in names)
         elif found := WNID.search(name.lower()):
@@ -46,6 +45,10 @@ def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
     return counts, said
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def _misplaced(folder: Path, name: str) -> str | None:
     """A sentence where an entry of a class folder is not one of its images."""
     if not name.endswith(".JPEG") or (folder / name).is_dir():
@@ -58,8 +61,8 @@ def _misplaced(folder: Path, name: str) -> str | None:
 
 def images(folder: Path) -> Iterator[str]:
     """Names <wnid>/<file> in order of class and name."""
-    for wnid in sorted(os.listdir(folder)):
+    for wnid in _names(folder):
         if WNID.fullmatch(wnid):
-            for name in sorted(os.listdir(folder / wnid)):
+            for name in _names(folder / wnid):
                 if name.endswith(".JPEG"):
                     yield f"{wnid}/{name}"

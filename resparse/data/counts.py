@@ -58,7 +58,9 @@ def _swapped(
     if len(found) != 2:
         return None
     one, other = found
-    if not (_fits(found[one], expected[other]) and _fits(found[other], expected[one])):
+    fit = all(_fits(found[split], expected[split]) for split in found)
+    fit_other = _fits(found[one], expected[other]) and _fits(found[other], expected[one])
+    if fit or not fit_other:
         return None
     sizes = " and ".join(f"{sum(found[split].values()):,} in {split}" for split in found)
     return f"{name}: {one} and {other} are swapped ({sizes} images); exchange them, or {remedy}"
