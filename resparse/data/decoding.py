@@ -71,18 +71,25 @@ def decode_all(folder: Path, names: Iterable[str], workers: int | None) -> Itera
 
 
 class Pace:
-    """A line on stderr every ten seconds: how many of how many, images a second, what is left."""
+    """Images a second since the first; a line on stderr every ten seconds, with what is left."""
 
-    def __init__(self, what: str, total: int, every_s: float = 10.0) -> None:
-        self.what, self.total, self.every_s = what, total, every_s
-        self.began = self.said = time.monotonic()
+    def __init__(self, total: int, every_s: float = 10.0) -> None:
+        self.total, self.every_s, self.done = total, every_s, 0
+        self.began = self.said = 0.0  # set by the first image: processes take seconds to start
 
-    def at(self, done: int) -> None:
-        """``done`` images are decoded."""
+    def step(self, what: str) -> None:
+        """One more image of split ``what`` is decoded."""
         now = time.monotonic()
-        if now - self.said < self.every_s:
-            return
-        self.said, rate = now, done / (now - self.began)
-        left = (self.total - done) / rate / 60
-        line = f"{self.what}: {done:,} of {self.total:,}, {rate:,.0f} images/s, {left:.0f} min left"
-        print(line, file=sys.stderr, flush=True)
+        self.done += 1
+        if self.done == 1:
+            self.began = self.said = now
+        elif now - self.said >= self.every_s:
+            self.said = now
+            left = (self.total - self.done) / self.per_s() / 60
+            line = f"{what}: {self.done:,} of {self.total:,} images, {self.per_s():,.0f} a second"
+            print(f"{line}, {left:.0f} min left", file=sys.stderr, flush=True)
+
+    def per_s(self) -> float:
+        """Images a second; the first chunk, which came whole, is not counted."""
+        elapsed = time.monotonic() - self.began
+        return max(self.done - CHUNK, 0) / elapsed if self.done > CHUNK else 0.0

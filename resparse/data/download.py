@@ -27,10 +27,11 @@ def fetch(archive: Archive, root: Path) -> Path:
         raise Missing(
             f"{path} is not there; {error}: give --data-root DIR, or {by_hand}"
         ) from error
-    aside = root / f".{archive.file}.download"  # what a killed download left is overwritten
+    aside = root / f".{archive.file}.download"
     try:
         with writing(path):
-            aside.mkdir(exist_ok=True)
+            shutil.rmtree(aside, ignore_errors=True)  # torchvision would take what a killed one left
+            aside.mkdir()
             _download(archive, aside, by_hand)
             (aside / archive.file).replace(path)
             sync_folder(root)

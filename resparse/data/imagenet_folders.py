@@ -5,14 +5,13 @@
 
 import contextlib
 import dataclasses
-import itertools
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from resparse.data import class_folders, counts, decoding, duplicates, manifest, places
+from resparse.data import class_folders, counts, decoding, duplicates, image_list, manifest, places
 from resparse.data.imagenet import MEAN, SHAPE, STD, TEST, TRAIN
 from resparse.data.manifest import Manifest
 from resparse.data.prepare import decoder, raise_all
@@ -36,6 +35,14 @@ class Expected:
     )
 
 
+class Checked(NamedTuple):
+    """What decoding all images showed."""
+
+    duplicates: list[tuple[str, str]]
+    modes: Counter[str]  # colour mode -> images
+    images_per_s: float
+
+
 def prepare(
     root: Path,
     folder: Path,
@@ -48,17 +55,17 @@ def prepare(
     try:
         said = manifest.read(folder, "imagenet")
         manifest.check_files(folder, said)
-        return _report(said, folder, "already prepared and intact", {})
+        return _report(said, folder, "already prepared and intact")
     except ResparseError as error:
         why = str(error)
     found = _scan(root, expected or Expected())
     with places.replacing(folder, 200_000_000) as aside:  # the hashes; the fast format asks itself
-        pairs, modes = _check(root, found, aside, workers, accept_duplicates)
+        checked = _check(root, found, aside, workers, accept_duplicates)
         files = [aside / f"{split}.sha256" for split in found]
         files += write_fast_format(root, aside)
-        made = _manifest(found, files, pairs)
+        made = _manifest(found, files, checked.duplicates)
         manifest.write(aside, made)
-    return _report(made, folder, "prepared", modes) | {"because": why}
+    return _report(made, folder, "prepared", checked) | {"because": why}
 
 
 def write_fast_format(root: Path, folder: Path) -> list[Path]:
@@ -84,16 +91,22 @@ def verify(
     accept_duplicates = accept_duplicates or (said is not None and bool(said.duplicates))
     with tempfile.TemporaryDirectory() as name:
         lists = Path(name)
-        pairs, modes = _check(root, found, lists, workers, accept_duplicates)
-        for split in found if said is not None else ():
-            raise_all(_changes(root / split, folder / f"{split}.sha256", lists / f"{split}.sha256"))
-        made = said or _manifest(found, [lists / f"{split}.sha256" for split in found], pairs)
-    return _report(made, folder, "whole" if said is None else "intact", modes)
+        checked = _check(root, found, lists, workers, accept_duplicates)
+        files = [lists / f"{split}.sha256" for split in found]
+        for file in files if said is not None else ():
+            raise_all(image_list.changes(root / file.stem, folder / file.name, file, REMEDY))
+        made = said or _manifest(found, files, checked.duplicates)
+    return _report(made, folder, "whole, not prepared" if said is None else "intact", checked)
 
 
-def _report(made: Manifest, folder: Path, did: str, modes: Mapping[str, int]) -> dict[str, Any]:
-    plain = {"did": did, "folder": str(folder), "modes": dict(modes)}
-    return plain | made.model_dump(by_alias=True)
+def _report(
+    made: Manifest, folder: Path, did: str, checked: Checked | None = None
+) -> dict[str, Any]:
+    report = {"did": did, "folder": str(folder), **made.model_dump(by_alias=True)}
+    if checked is not None:
+        report["modes"] = dict(checked.modes)
+        report["images_per_s"] = round(checked.images_per_s, 1)
+    return report
 
 
 def _scan(root: Path, expected: Expected) -> dict[str, dict[str, int]]:
@@ -118,59 +131,30 @@ def _check(
     lists: Path,
     workers: int | None,
     accept_duplicates: bool,
-) -> tuple[list[tuple[str, str]], Counter[str]]:
-    """Decode all; write lists/<split>.sha256; the pairs of equal images, and how modes occur."""
+) -> Checked:
+    """Decode all and write lists/<split>.sha256; raises Corrupt with all that are not whole."""
     said: list[str] = []
     modes: Counter[str] = Counter()
     digests = bytearray()
-    for split, classes in found.items():
+    pace = decoding.Pace(sum(sum(classes.values()) for classes in found.values()))
+    for split in found:
         folder, path = root / split, lists / f"{split}.sha256"
-        pace = decoding.Pace(split, sum(classes.values()))
-        names = class_folders.images(folder)
+        images = decoding.decode_all(folder, class_folders.images(folder), workers)
         with writing(path), path.open("w") as file:
-            for done, image in enumerate(decoding.decode_all(folder, names, workers), start=1):
-                pace.at(done)
+            for image in images:
+                pace.step(split)
                 if image.fault and len(said) < FAULTS:
                     sentence = f"{folder / image.name} {image.fault}; valid: a whole JPEG; {REMEDY}"
                     said.append(sentence)
                 modes[image.mode] += 1
-                digests += bytes.fromhex(image.sha256 or "00" * 32)[: duplicates.DIGEST_BYTES]
-                file.write(f"{image.sha256}  {image.name}\n")  # as sha256sum --check reads it
+                digests += bytes.fromhex(image.sha256)[: duplicates.DIGEST_BYTES]
+                file.write(image_list.line(image.sha256, image.name))
     raise_all(said)
-    pairs = _named(duplicates.pairs(digests), [lists / f"{split}.sha256" for split in found])
+    paths = [lists / f"{split}.sha256" for split in found]
+    pairs = image_list.names(duplicates.pairs(digests), paths)
     if not accept_duplicates:
         raise_all(duplicates.sentences("imagenet", pairs, REMEDY))
-    return pairs, modes
-
-
-def _named(pairs: list[tuple[int, int]], lists: list[Path]) -> list[tuple[str, str]]:
-    """The pairs as <split>/<wnid>/<file>, found by line number in the lists of hashes."""
-    wanted = set(itertools.chain.from_iterable(pairs))
-    names: dict[int, str] = {}
-    number = 0
-    for path in lists:
-        with path.open() as file:
-            for line in file:
-                if number in wanted:
-                    names[number] = f"{path.stem}/{line[66:].rstrip()}"
-                number += 1
-    return [(names[i], names[j]) for i, j in pairs]
-
-
-def _changes(folder: Path, kept: Path, today: Path) -> list[str]:
-    """A sentence for each of the first images that are not what they were when prepared."""
-    said = []
-    with kept.open() as before, today.open() as after:
-        for old, new in itertools.zip_longest(before, after, fillvalue=" " * 66 + "\n"):
-            if old[66:] != new[66:]:
-                said.append(f"{folder} has other files than when it was prepared: {REMEDY}")
-                break
-            if old != new:
-                name = folder / new[66:].rstrip()
-                said.append(f"{name} was changed after it was prepared; valid: sha256 {old[:64]}")
-            if len(said) == FAULTS:
-                break
-    return said
+    return Checked(pairs, modes, pace.per_s())
 
 
 def _manifest(
