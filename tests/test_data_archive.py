@@ -210,7 +210,9 @@ def test_a_download_that_is_not_the_archive_leaves_nothing(good, server, answer,
 def test_without_a_network_the_place_is_named(good):
     path, archive = good
     path.unlink()
-    with pytest.raises(Missing, match=rf"refused\): put {path.name} from http.* into {path.parent}"):
+    with pytest.raises(
+        Missing, match=rf"refused\): put {path.name} from http.* into {path.parent}"
+    ):
         fetch(archive, path.parent)
     assert list(path.parent.iterdir()) == []
 

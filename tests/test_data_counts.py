@@ -16,7 +16,7 @@ def problems(found, spans=SPANS):
 
 def test_what_is_right_has_no_problem():
     assert problems(GOOD) == []
-    assert problems({"train": {"a": 4, "b": 6}, "val": GOOD["train"]},
+    assert problems({"train": {"a": 4, "b": 6}, "val": {"a": 5, "b": 5}},
                     {"train": (4, 6), "val": (5, 5)}) == []  # fmt: skip
 
 

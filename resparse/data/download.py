@@ -30,7 +30,9 @@ def fetch(archive: Archive, root: Path) -> Path:
     aside = root / f".{archive.file}.download"
     try:
         with writing(path):
-            shutil.rmtree(aside, ignore_errors=True)  # torchvision would take what a killed one left
+            shutil.rmtree(
+                aside, ignore_errors=True
+            )  # torchvision would take what a killed one left
             aside.mkdir()
             _download(archive, aside, by_hand)
             (aside / archive.file).replace(path)

@@ -19,6 +19,7 @@ from resparse.errors import Missing, ResparseError
 from resparse.files import file_sha256, writing
 
 REMEDY = "restore it from the original archives"
+LISTS = {"train.sha256", "val.sha256"}
 FAULTS = 1000  # sentences kept: a folder of another dataset would make a million
 
 
@@ -54,7 +55,7 @@ def prepare(
     """Check root/{train,val}, keep every file's sha256 and write the fast format to ``folder``."""
     try:
         said = manifest.read(folder, "imagenet")
-        manifest.check_files(folder, said)
+        manifest.check_files(folder, said, LISTS)
         return _report(said, folder, "already prepared and intact")
     except ResparseError as error:
         why = str(error)
@@ -87,7 +88,7 @@ def verify(
         said = manifest.read(folder, "imagenet")
     found = _scan(root, expected or Expected())
     if said is not None:
-        manifest.check_files(folder, said)
+        manifest.check_files(folder, said, LISTS)
     accept_duplicates = accept_duplicates or (said is not None and bool(said.duplicates))
     with tempfile.TemporaryDirectory() as name:
         lists = Path(name)

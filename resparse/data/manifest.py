@@ -69,9 +69,14 @@ def read(folder: Path, name: str) -> Manifest:
     return manifest
 
 
-def check_files(folder: Path, manifest: Manifest) -> None:
-    """Raise Corrupt at the first file that is missing, of another size or of another sha256."""
+def check_files(folder: Path, manifest: Manifest, needed: set[str]) -> None:
+    """Raise Corrupt at the first file that is missing, of another size or of another sha256.
+
+    Files that are ``needed`` must be among those that the manifest names.
+    """
     remedy = f"run resparse data prepare {manifest.name}"
+    if unnamed := sorted(needed - manifest.files.keys()):
+        raise Corrupt(f"{folder / FILE} does not name {unnamed[0]}; {remedy}")
     for name, said in manifest.files.items():
         path = folder / name
         if not path.is_file():

@@ -104,7 +104,7 @@ def decoder() -> str:
 def verify(spec: Spec, folder: Path) -> Manifest:
     """The manifest of an intact prepared dataset; raises Missing or Corrupt at the first fault."""
     said = manifest.read(folder, spec.name)
-    manifest.check_files(folder, said)
+    manifest.check_files(folder, said, {f"{split}.safetensors" for split in spec.per_class})
     expected = {split: [count] * spec.classes for split, count in spec.per_class.items()}
     if said.images_per_class != expected or said.image_shape != list(spec.image_shape):
         raise Corrupt(
