@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
 from PIL import Image
+from pyarrow import parquet
 from small_data import PER_CLASS, jpeg, parquet_file, parquet_rows, parquet_spec
 
 from resparse.data import prepare, tensors
@@ -116,9 +118,8 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path, folder, damage, said):
 def test_missing_files_and_columns_are_named(tmp_path, folder):
     with pytest.raises(Missing, match=r"cifar10-jpeg/train.parquet is not there: make the Parquet"):
         prepare.prepare(CIFAR10_JPEG75, tmp_path, folder)
-    rows = parquet_rows()
-    spec = parquet_spec(tmp_path, rows)
-    parquet_spec(tmp_path, {"train": [{"image": b"", "label": 0, "path": "x"}], "test": [{"a": 1}]})
+    spec = parquet_spec(tmp_path, parquet_rows())
+    parquet.write_table(pyarrow.table({"a": [1]}), parquet_file(tmp_path, "test"))
     with pytest.raises(Corrupt, match=r"test.parquet has columns a; valid: image, label, path"):
         prepare.prepare(spec, tmp_path, folder)
 

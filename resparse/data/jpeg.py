@@ -23,7 +23,7 @@ def decode(data: bytes) -> tuple[Image.Image, str]:
             mode, rgb = image.mode, image.convert("RGB")
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         said = str(error).split(" <_io.")[0]  # without the address of the buffer
-        reason = "is truncated" if "truncated" in said else "cannot be decoded"
+        reason = "is truncated" if "truncated" in said.lower() else "cannot be decoded"
         raise ValueError(f"{reason}: {said}") from error
     if mode not in MODES:
         raise ValueError(f"has colour mode {mode}, valid: {', '.join(MODES)}")
