@@ -67,7 +67,7 @@ def decode_all(folder: Path, names: Iterable[str], workers: int | None) -> Itera
                 f"--workers than {workers}"
             ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 class Pace:
