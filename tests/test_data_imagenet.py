@@ -77,7 +77,7 @@ def test_an_image_that_was_changed_after_prepare_is_named(root, folder):
     name.write_bytes(jpeg(50))
     with pytest.raises(Corrupt, match=rf"^{name} was changed after it was prepared: sha256 \w+; v"):
         verify(root, folder)
-    os.rename(name, name.with_name(f"{DOG}_9.JPEG"))
+    name.rename(name.with_name(f"{DOG}_9.JPEG"))
     with pytest.raises(Corrupt, match=rf"train has other images than .* from {name} on; restore"):
         verify(root, folder)
 
@@ -108,9 +108,9 @@ def move(old, new):
 
 
 def swap(root):
-    os.rename(root / "train", root / "x")
-    os.rename(root / "val", root / "train")
-    os.rename(root / "x", root / "val")
+    (root / "train").rename(root / "x")
+    (root / "val").rename(root / "train")
+    (root / "x").rename(root / "val")
 
 
 def flatten(root):
@@ -134,7 +134,7 @@ GOOD = jpeg(70, (100, 80))
         (put(ONE, b"<html></html>"), rf"^\S*{ONE} is an HTML page, not an image; valid"),
         (remove(f"val/{DOG}"), rf"^imagenet: class {DOG} is missing in val; valid: 2 images; rest"),
         (remove(f"train/{DOG}"), rf"^imagenet: class {DOG} is missing in train; valid: 3 to 4 im"),
-        (remove(f"val/{DOG}/ILSVRC2012_val_0.JPEG"), rf"class {DOG} has 1 images in val; valid: 2;"),
+        (remove(f"val/{DOG}/ILSVRC2012_val_0.JPEG"), rf"class {DOG} has 1 images in val; valid: 2"),
         (remove(ONE), r"train has 6 images; valid: 7; restore it from the original archives$"),
         (put(f"train/{CAT} (copy)/{CAT}_9.JPEG", GOOD),
          rf"train/{CAT} \(copy\) is a second folder of class {CAT}; valid: one folder"),

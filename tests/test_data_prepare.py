@@ -146,7 +146,7 @@ def edit(path, **changes):
         (lambda f: edit(f / "manifest.json", schema=2), Corrupt, "has schema 2; valid: 1"),
         (lambda f: (f / "manifest.json").write_text("[]"), Corrupt, "has schema None; valid: 1"),
         (lambda f: edit(f / "manifest.json", name="cifar100"), Corrupt, "is of cifar100; valid: c"),
-        (lambda f: edit(f / "manifest.json", files={}), Corrupt, "manifest.json does not name test.safetensors"),
+        (lambda f: edit(f / "manifest.json", files={}), Corrupt, "does not name test.safetensors"),
         (lambda f: edit(f / "manifest.json", mean="x"), Corrupt, "mean: Input should be a valid"),
     ],
     ids=["bit flip", "cut", "file gone", "manifest gone", "manifest cut", "other schema",

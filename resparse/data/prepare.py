@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from resparse.data import counts, duplicates, manifest, places, tensors
 from resparse.data.manifest import Manifest
@@ -12,6 +11,7 @@ from resparse.data.spec import Source, Spec
 from resparse.errors import Corrupt, ResparseError
 
 TEST = {"test": "test", "val": "test", "train": "train"}  # Tiny-ImageNet's test labels are secret
+PAD = 4  # pixels around a training image before the random crop
 SHOWN = 20  # sentences about one dataset
 
 
@@ -126,6 +126,12 @@ def load(spec: Spec, root: Path | None) -> InMemory:
     folder = places.prepared_folder(spec.name, root)
     said = verify(spec, folder)
     splits = {TEST[s]: tensors.read(folder / f"{s}.safetensors") for s in spec.per_class}
-    # InMemory takes one number for all channels
-    made: dict[str, Any] = {"mean": sum(said.mean) / 3, "std": sum(said.std) / 3, "pad": 4}
-    return InMemory(name=spec.name, classes=spec.classes, splits=splits, **made)
+    return InMemory(
+        name=spec.name,
+        classes=spec.classes,
+        splits=splits,
+        mean=said.mean,
+        std=said.std,
+        pad=PAD,
+        flip=True,
+    )
