@@ -55,7 +55,7 @@ def test_a_colour_mode_that_does_not_occur_is_named():
             "^(is truncated|cannot be decoded): ",
         ),
         (lambda d: d[:100], "^(is truncated|cannot be decoded): "),
-        (lambda d: d[:4] + b"\xff" * 40 + d[44:], "^cannot be decoded: "),
+        (lambda d: d[:4] + b"\xff" * 40 + d[44:], "^(is truncated|cannot be decoded): "),
     ],
     ids=["empty", "html", "zeros", "half", "no end", "zero tail", "header", "broken header"],
 )

