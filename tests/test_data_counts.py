@@ -84,5 +84,10 @@ def test_digests_that_agree_in_half_are_not_equal():
 
 
 def test_the_pair_is_named():
-    (said,) = duplicates.sentences("pets", [("train/1.jpg", "val/7.jpg")], "get it again")
-    assert said.startswith("pets: val/7.jpg is the same image as train/1.jpg; valid: every image")
+    pair = [("train/1.jpg", "val/7.jpg")]
+    (said,) = duplicates.sentences("pets", pair, "get it again", acceptable=False)
+    assert said == (
+        "pets: val/7.jpg is the same image as train/1.jpg; valid: every image once; get it again"
+    )
+    (more,) = duplicates.sentences("pets", pair, "get it again", acceptable=True)
+    assert more.startswith(f"{said}, or accept them with --accept-duplicates, ")

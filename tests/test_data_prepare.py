@@ -67,6 +67,7 @@ def test_the_manifest_says_what_was_read_and_written(made, root):
     assert value["mean"] == pytest.approx(whole.mean((0, 2, 3)), rel=1e-12)
     assert value["std"] == pytest.approx(whole.std((0, 2, 3)), rel=1e-12)
     assert value["duplicates"] == []
+    assert value["decoder"] == ""  # its pixels are stored as they are
 
 
 def test_a_second_time_nothing_is_done(made, root):

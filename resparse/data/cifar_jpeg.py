@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from resparse.data.jpeg import decode, looks_like_html
+from resparse.data.jpeg import decode, decoder, looks_like_html
 from resparse.data.spec import Pixels, Source, Spec, Split
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256
@@ -48,7 +48,7 @@ class Parquet:
         other = (
             f"cifar10-jpeg holds other images: digest {found}; valid: {self.published}; {REMEDY}"
         )
-        return Source(files, CLASSES, splits, None if found == self.published else other)
+        return Source(files, CLASSES, splits, None if found == self.published else other, decoder())
 
 
 @dataclass(frozen=True)

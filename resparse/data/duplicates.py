@@ -20,10 +20,16 @@ def pairs(digests: bytes | bytearray) -> list[tuple[int, int]]:
     return sorted(found, key=lambda pair: pair[1])
 
 
-def sentences(name: str, named: Sequence[tuple[str, str]], remedy: str) -> list[str]:
-    """One for each pair of names like train/cat/1.jpg."""
+def sentences(
+    name: str, named: Sequence[tuple[str, str]], remedy: str, *, acceptable: bool
+) -> list[str]:
+    """One for each pair of names like train/cat/1.jpg.
+
+    ``acceptable``: the published data may have some too, which nothing here can know.
+    """
+    accept = ", or accept them with --accept-duplicates, which the manifest then says"
     return [
-        f"{name}: {second} is the same image as {first}; valid: every image once; delete one and "
-        f"{remedy}, or accept them with --accept-duplicates, which the manifest then says"
+        f"{name}: {second} is the same image as {first}; valid: every image once; {remedy}"
+        f"{accept if acceptable else ''}"
         for first, second in named
     ]

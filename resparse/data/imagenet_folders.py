@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from resparse.data import class_folders, counts, decoding, duplicates, image_list, manifest, places
 from resparse.data.imagenet import MEAN, SHAPE, STD, TEST, TRAIN
+from resparse.data.jpeg import decoder
 from resparse.data.manifest import Manifest
-from resparse.data.prepare import decoder, raise_all
+from resparse.data.prepare import raise_all
 from resparse.errors import Missing, ResparseError
 from resparse.files import file_sha256, writing
 
@@ -154,7 +155,7 @@ def _check(
     paths = [lists / f"{split}.sha256" for split in found]
     pairs = image_list.names(duplicates.pairs(digests), paths)
     if not accept_duplicates:
-        raise_all(duplicates.sentences("imagenet", pairs, REMEDY))
+        raise_all(duplicates.sentences("imagenet", pairs, REMEDY, acceptable=True))
     return Checked(pairs, modes, pace.per_s())
 
 

@@ -3,7 +3,8 @@
 import io
 import struct
 
-from PIL import Image
+import PIL
+from PIL import Image, features
 
 MODES = ("RGB", "L", "CMYK", "RGBA")  # ImageNet has greyscale and CMYK files and one PNG: valid
 
@@ -28,6 +29,11 @@ def decode(data: bytes) -> tuple[Image.Image, str]:
     if mode not in MODES:
         raise ValueError(f"has colour mode {mode}, valid: {', '.join(MODES)}")
     return rgb, mode
+
+
+def decoder() -> str:
+    """What decodes here: another version may give other pixels."""
+    return f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
 
 
 def looks_like_html(start: bytes) -> bool:

@@ -35,7 +35,7 @@ class Manifest(_Strict):
     mean: list[float]  # by channel, in pixel values 0 to 255
     std: list[float]
     statistics: str  # where mean and std come from
-    decoder: str  # what turned the JPEGs into pixels
+    decoder: str  # what made pixels of JPEGs; "" for none
     duplicates: list[list[str]]  # pairs of images that are the same
 
 

@@ -39,12 +39,8 @@ def prepare(
         source = spec.open(root)
         raise_all(_count_problems(spec, source))
         made = _write(spec, source, aside)
-        pairs = [] if source.published is None else made.duplicates
-        if pairs and not accept_duplicates:
-            named = [(first, second) for first, second in pairs]
-            raise_all(duplicates.sentences(spec.name, named, spec.remedy))
-        if source.published and spec.published_only:
-            raise Corrupt(source.published)
+        if source.published:
+            raise_all(_unpublished(spec, source.published, made, accept_duplicates))
         manifest.write(aside, made)
     return made, why
 
@@ -64,6 +60,18 @@ def _count_problems(spec: Spec, source: Source) -> list[str]:
         found[split] = dict.fromkeys(source.classes, 0) | images
     expected = {split: (count, count) for split, count in spec.per_class.items()}
     return counts.problems(spec.name, found, expected, spec.classes, spec.remedy)
+
+
+def _unpublished(spec: Spec, sentence: str, made: Manifest, accept_duplicates: bool) -> list[str]:
+    """What is wrong where no checksum says that the data are the published: they may have been
+    filled up with copies, or be others altogether.
+    """
+    if accept_duplicates and not spec.published_only:
+        return []
+    pairs = [(first, second) for first, second in made.duplicates]
+    acceptable = not spec.published_only
+    said = duplicates.sentences(spec.name, pairs, spec.remedy, acceptable=acceptable)
+    return said or ([sentence] if spec.published_only else [])
 
 
 def _write(spec: Spec, source: Source, folder: Path) -> Manifest:
@@ -89,16 +97,9 @@ def _write(spec: Spec, source: Source, folder: Path) -> Manifest:
         mean=mean,
         std=std,
         statistics="all pixels of train by exact integer sums, population standard deviation",
-        decoder=decoder(),
+        decoder=source.decoder,
         duplicates=[[where[i], where[j]] for i, j in duplicates.pairs(digests)],
     )
-
-
-def decoder() -> str:
-    """What decodes JPEGs here: another version may give other pixels."""
-    from PIL import __version__, features
-
-    return f"Pillow {__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
 
 
 def verify(spec: Spec, folder: Path) -> Manifest:

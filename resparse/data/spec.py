@@ -32,6 +32,7 @@ class Source(NamedTuple):
     classes: Sequence[str]
     splits: Mapping[str, Split]
     published: str | None = None
+    decoder: str = ""  # what made pixels of JPEGs
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from resparse.data import counts
 from resparse.data.archive import Archive, Tree, check
-from resparse.data.jpeg import decode
+from resparse.data.jpeg import decode, decoder
 from resparse.data.spec import Pixels, Source, Spec, Split
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256
@@ -55,9 +55,9 @@ class Layout:
             labels = [number[part[name]] for name in names]
             splits[split] = Split(names, labels, _Pixels(tree, tuple(names), self.side))
         if path.is_file():
-            return Source({path.name: file_sha256(path)}, classes, splits)
+            return Source({path.name: file_sha256(path)}, classes, splits, None, decoder())
         other = f"{folder} cannot be compared with a published checksum; valid: {self.archive.file}"
-        return Source({folder.name: _listing_sha256(tree)}, classes, splits, other)
+        return Source({folder.name: _listing_sha256(tree)}, classes, splits, other, decoder())
 
 
 def _train(tree: Tree) -> dict[str, str]:
