@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from small_data import jpeg, write_files
 
+from resparse import forking
 from resparse.data import decoding, imagenet_folders, manifest
 from resparse.data.imagenet_folders import Expected
 from resparse.errors import Corrupt, Missing
@@ -200,6 +201,14 @@ def test_a_killed_process_is_named(root, folder, monkeypatch):
 
 def _exits(folder, names):
     os._exit(9)
+
+
+def test_a_portable_training_may_follow_and_verify_may_again(root, folder):
+    """All processes of this one come from one fork server, whose numerics trainings are sure of."""
+    assert verify(root, folder)["did"] == "whole, not prepared"
+    forking.context("portable")
+    assert forking.shared() is forking.context("portable")
+    assert verify(root, folder)["did"] == "whole, not prepared"
 
 
 def test_few_images_are_held_at_a_time(root):

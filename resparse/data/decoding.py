@@ -1,7 +1,6 @@
 """Every image of a folder read and decoded once, in many processes; a bounded number at a time."""
 
 import hashlib
-import multiprocessing
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from resparse import forking
 from resparse.data.jpeg import decode
 from resparse.errors import RunFailed
 
@@ -49,11 +49,9 @@ def _decode_files(folder: Path, names: list[str]) -> list[Decoded]:
 def decode_all(folder: Path, names: Iterable[str], workers: int | None) -> Iterator[Decoded]:
     """The images in the order of ``names``, of which only a few hundred are held at a time."""
     workers = workers or len(os.sched_getaffinity(0))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # what takes seconds to import is imported once
     waiting: deque[Future[list[Decoded]]] = deque()
     rest = iter(names)
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=forking.shared()) as pool:
         try:
             while True:
                 while len(waiting) < AHEAD * workers and (chunk := list(islice(rest, CHUNK))):
