@@ -96,6 +96,7 @@ for paper, prefix in PAPERS.items():
 command("freeze", "Rerun from an empty store and rewrite baselines/frozen/.")
 command("compare", "Hold a method against the panel: -- path/to/my_method.py.")
 command("regression", "Retrain the panel's baselines and hold them against baselines/frozen/.")
+command("data", "Prepare or verify a dataset: -- prepare cifar10, -- verify cifar10.")
 command("bench", "Time the work on masks: -- masks.")
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from resparse import plan, registry
 from resparse.artifact import ROOT, check_seeds
 from resparse.configure import check_trainable, make_run
+from resparse.data.places import data_folder
 from resparse.errors import Missing, RunFailed, UsageError
 from resparse.files import require_writable
 from resparse.frame import records
 from resparse.record import Record, Run, RunStore
-from resparse.resolve import data_folder, images, resolve_method, resolve_workload
+from resparse.resolve import images, resolve_method, resolve_workload
 from resparse.runner import Notify, pending, run_all
 from resparse.workloads import Workload, workload
 

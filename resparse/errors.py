@@ -19,6 +19,12 @@ class RunFailed(ResparseError):
     exit_code = 2
 
 
+class Corrupt(ResparseError):
+    """A dataset or a prepared file is not what it must be."""
+
+    exit_code = 2
+
+
 class Missing(ResparseError):
     """Something needed is not here: data, a GPU, disk space, a writable folder."""
 

@@ -48,6 +48,16 @@ def context(precision: str) -> ForkServerContext:
     return made
 
 
+def shared() -> ForkServerContext:
+    """Where to start processes whose numerics do not matter: from the fork server that is there.
+
+    One is started where there is none; trainings part from it where they need another.
+    """
+    if getattr(forkserver._forkserver, "_forkserver_pid", None) is None:
+        return context("fp32")
+    return multiprocessing.get_context("forkserver")
+
+
 def _part_from(server: Any) -> None:
     """Let the server end once its last process has; the next use starts another.
 

@@ -1,6 +1,5 @@
 """What a user names, a method or a workload, to what the suite knows: by name, file, or package."""
 
-import os
 from pathlib import Path
 
 from resparse import data, outside, registry, workloads
@@ -94,13 +93,3 @@ def images(problem: Workload, root: Path | None) -> Data:
     if found != data.describe(name):
         raise UsageError(f"{name}.py: SHAPE is {data.describe(name)} and load returns {found}")
     return loaded
-
-
-def data_folder(given: str | Path | None) -> Path | None:
-    """The datasets' folder, ``given`` or RESPARSE_DATA; raises UsageError where it is none."""
-    root = given or os.environ.get("RESPARSE_DATA")
-    if root and not Path(root).expanduser().is_dir():
-        raise UsageError(
-            f"data root {str(root)!r} is not a folder; valid: the folder with the datasets"
-        )
-    return Path(root).expanduser().resolve() if root else None

@@ -8,6 +8,7 @@ from types import ModuleType
 from resparse.commands import (
     bench,
     compare,
+    data,
     doctor,
     explain,
     flops,
@@ -27,6 +28,7 @@ COMMANDS: dict[str, ModuleType] = {
     "regression": regression,
     "flops": flops,
     "freeze": freeze,
+    "data": data,
     "bench": bench,
     "import": importing,
     "list": listing,

@@ -74,7 +74,7 @@ def folder(text: str) -> Path:
 
 def data_root(given: argparse.Namespace) -> Path | None:
     """The folder of --data-root or RESPARSE_DATA; raises UsageError where it is none."""
-    from resparse.resolve import data_folder
+    from resparse.data.places import data_folder
 
     return data_folder(given.data_root)
 

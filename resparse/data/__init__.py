@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from torch import Tensor
 
 from resparse.errors import UsageError
+
+if TYPE_CHECKING:
+    from resparse.data.spec import Spec
 
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W) float32 normalised; labels (N,) int64
 
@@ -42,7 +45,8 @@ class Shape(NamedTuple):
     train_size: int
 
 
-NAMES = ("digits", "imagenet", "random_imagenet")
+PREPARED = ("cifar10", "cifar100", "cifar10_jpeg75", "tiny_imagenet")  # see prepare.py
+NAMES = ("digits", *PREPARED, "imagenet", "random_imagenet")
 _outside: dict[str, ModuleType] = {}  # by workload: modules with SHAPE and load(root)
 
 
@@ -60,21 +64,36 @@ def _module(name: str) -> ModuleType:
         return _outside[name]
     if name not in NAMES:
         raise UsageError(f"unknown dataset {name!r}; valid: {', '.join(NAMES)}")
-    return dict(zip(NAMES, (digits, imagenet, synthetic), strict=True))[name]
+    return {"digits": digits, "imagenet": imagenet, "random_imagenet": synthetic}[name]
+
+
+def _spec(name: str) -> "Spec | None":
+    """Of a dataset that `resparse data prepare` makes."""
+    from resparse.data.prepare import specs
+
+    return specs()[name] if name in PREPARED else None
 
 
 def describe(name: str) -> Shape:
     """Classes, image shape and training size; raises UsageError for an unknown name."""
+    if spec := _spec(name):
+        return spec.shape
     shape: Shape = _module(name).SHAPE
     return shape
 
 
 def load(name: str, root: Path | None) -> Data:
     """The dataset, ready; raises Missing with what to put where when it is not there."""
+    if spec := _spec(name):
+        from resparse.data import prepare
+
+        return prepare.load(spec, root)
     loaded: Data = _module(name).load(root)
     return loaded
 
 
 def source(name: str) -> Path:
     """The file that makes a dataset's batches."""
+    if spec := _spec(name):
+        return spec.source
     return Path(str(_module(name).__file__))

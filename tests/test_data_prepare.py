@@ -1,0 +1,225 @@
+"""Preparing a dataset once: what is written, what is refused, and that nothing half is used."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_data import CLASSES, cifar_members, cifar_spec, pixels
+
+from resparse import data
+from resparse.data import places, prepare
+from resparse.errors import Corrupt, Missing
+from resparse.files import file_sha256
+
+REMEDY = "run resparse data prepare cifar10"
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "prepared" / "cifar10"
+
+
+@pytest.fixture
+def made(root, folder):
+    """A prepared small CIFAR-10: its spec, its folder."""
+    spec = cifar_spec(root)
+    prepare.prepare(spec, root, folder)
+    return spec, folder
+
+
+def prepared(root, folder, members=None, **how):
+    spec = cifar_spec(root, members)
+    return prepare.prepare(spec, root, folder, **how)
+
+
+def test_the_tensors_are_the_images_in_the_order_of_the_archive(made):
+    tensors = load_file(made[1] / "train.safetensors")
+    assert tensors["images"].dtype == torch.uint8
+    assert tensors["labels"].tolist() == [0, 1, 2] * 4
+    expected = np.stack([pixels(number) for number in range(12)])
+    assert np.array_equal(tensors["images"].numpy(), expected)
+    test = load_file(made[1] / "test.safetensors")
+    assert np.array_equal(test["images"].numpy(), np.stack([pixels(12 + n) for n in range(6)]))
+    assert sorted(p.name for p in made[1].parent.iterdir()) == [".cifar10.lock", "cifar10"]
+
+
+def test_the_manifest_says_what_was_read_and_written(made, root):
+    value = json.loads((made[1] / "manifest.json").read_text())
+    archive = root / "cifar-10-python.tar.gz"
+    assert value["schema"] == 1
+    assert value["sources"] == {archive.name: file_sha256(archive)}
+    for name in ("train.safetensors", "test.safetensors"):
+        path = made[1] / name
+        assert value["files"][name] == {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+    assert value["classes"] == CLASSES
+    assert value["images_per_class"] == {"train": [4, 4, 4], "test": [2, 2, 2]}
+    whole = np.stack([pixels(number) for number in range(12)]).astype(float)
+    assert value["mean"] == pytest.approx(whole.mean((0, 2, 3)), rel=1e-12)
+    assert value["std"] == pytest.approx(whole.std((0, 2, 3)), rel=1e-12)
+    assert value["duplicates"] == []
+    assert value["decoder"] == ""  # its pixels are stored as they are
+
+
+def test_a_second_time_nothing_is_done(made, root):
+    before = {p: p.stat().st_mtime_ns for p in made[1].iterdir()}
+    shutil.rmtree(root)  # not even the source is needed
+    said, why = prepare.prepare(made[0], root, made[1])
+    assert (said.name, why) == ("cifar10", "")
+    assert {p: p.stat().st_mtime_ns for p in made[1].iterdir()} == before
+
+
+def test_it_loads_by_name(root, monkeypatch):
+    spec = cifar_spec(root)
+    monkeypatch.setattr(prepare, "specs", lambda: {"cifar10": spec})
+    with pytest.raises(Missing, match=rf"cifar10 is not prepared: .*/prepared/cifar10; {REMEDY}"):
+        data.load("cifar10", root)
+    prepare.prepare(spec, root, places.prepared_folder("cifar10", root))
+    loaded = data.load("cifar10", root)
+    shape = data.describe("cifar10")
+    assert (loaded.name, loaded.classes, loaded.image_shape) == ("cifar10", 3, (3, 32, 32))
+    assert (loaded.train_size, loaded.size("val"), loaded.size("test")) == (shape.train_size, 0, 6)
+    ((images, labels),) = loaded.eval_batches("test", 10)
+    assert images.shape == (6, 3, 32, 32)
+    assert labels.tolist() == [0, 1, 2] * 2
+
+
+def test_the_names_and_shapes_are_known_without_data():
+    shapes = {name: data.describe(name) for name in data.PREPARED}
+    assert shapes == {
+        "cifar10": (10, (3, 32, 32), 50_000),
+        "cifar100": (100, (3, 32, 32), 50_000),
+        "cifar10_jpeg75": (10, (3, 32, 32), 50_000),
+        "tiny_imagenet": (200, (3, 64, 64), 100_000),
+    }
+    assert set(shapes) <= set(data.NAMES)
+    names = {data.source(name).name for name in shapes}
+    assert names == {"cifar.py", "cifar_jpeg.py", "tiny_imagenet.py"}
+
+
+def test_where_prepared_files_go(tmp_path, monkeypatch):
+    monkeypatch.delenv("RESPARSE_PREPARED", raising=False)
+    assert places.prepared_folder("x", tmp_path) == tmp_path / "prepared" / "x"
+    with pytest.raises(Missing, match=r"give --data-root DIR or set RESPARSE_DATA \(x is needed"):
+        places.prepared_folder("x", None)
+    monkeypatch.setenv("RESPARSE_PREPARED", str(tmp_path / "env"))
+    assert places.prepared_folder("x", None) == tmp_path / "env" / "x"
+    assert places.prepared_folder("x", tmp_path, tmp_path / "given") == tmp_path / "given" / "x"
+
+
+def flip(path):
+    with path.open("r+b") as file:
+        file.seek(-100, os.SEEK_END)
+        byte = file.read(1)[0]
+        file.seek(-100, os.SEEK_END)
+        file.write(bytes([byte ^ 1]))
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "said"),
+    [
+        (lambda f: flip(f / "train.safetensors"), Corrupt,
+         r"train.safetensors was changed after it was prepared: sha256 .*; valid: "),
+        (lambda f: os.truncate(f / "test.safetensors", 100), Corrupt,
+         r"test.safetensors has 100 bytes; valid: 18,6\d\d; "),
+        (lambda f: (f / "test.safetensors").unlink(), Corrupt, "test.safetensors is missing"),
+        (lambda f: (f / "manifest.json").unlink(), Missing,
+         "manifest.json is missing, so nothing beside it is used"),
+        (lambda f: (f / "manifest.json").write_text("{"), Corrupt, r"manifest.json is not JSON \("),
+        (lambda f: edit(f / "manifest.json", schema=2), Corrupt, "has schema 2; valid: 1"),
+        (lambda f: (f / "manifest.json").write_text("[]"), Corrupt, "has schema None; valid: 1"),
+        (lambda f: edit(f / "manifest.json", name="cifar100"), Corrupt, "is of cifar100; valid: c"),
+        (lambda f: edit(f / "manifest.json", files={}), Corrupt, "does not name test.safetensors"),
+        (lambda f: edit(f / "manifest.json", mean="x"), Corrupt, "mean: Input should be a valid"),
+    ],
+    ids=["bit flip", "cut", "file gone", "manifest gone", "manifest cut", "other schema",
+         "no schema", "other dataset", "no files", "no number"],
+)  # fmt: skip
+def test_what_was_changed_is_named_never_used_and_made_again(made, root, damage, error, said):
+    spec, folder = made
+    good = {p.name: p.read_bytes() for p in folder.iterdir()}
+    damage(folder)
+    for call in (lambda: prepare.verify(spec, folder), lambda: load(spec, root, folder)):
+        with pytest.raises(error, match=rf"{folder}/?.*{said}") as caught:
+            call()
+        assert str(caught.value).endswith(REMEDY)
+    _, why = prepare.prepare(spec, root, folder)
+    assert why == str(caught.value)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == good
+
+
+def load(spec, root, folder):
+    os.environ["RESPARSE_PREPARED"] = str(folder.parent)
+    try:
+        return prepare.load(spec, root)
+    finally:
+        del os.environ["RESPARSE_PREPARED"]
+
+
+def test_a_manifest_of_other_counts_is_named(made):
+    edit(made[1] / "manifest.json", images_per_class={"train": [5, 4, 3], "test": [2, 2, 2]})
+    with pytest.raises(Corrupt, match=r"manifest.json is not of cifar10; valid: .*'train': 4"):
+        prepare.verify(*made)
+
+
+def changed(member, **values):
+    members = cifar_members()
+    members[f"x/{member}"] |= {key.encode(): value for key, value in values.items()}
+    return members
+
+
+def without(member):
+    members = cifar_members()
+    del members[f"x/{member}"]
+    return members
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (changed("data_batch_1", labels=[0, 1, 2, 0, 1, 0]),
+         ["class cat has 5 images in train; valid: 4", "class emu has 3 images in train"]),
+        (changed("test_batch", labels=[0, 1, 0, 0, 1, 1]), ["class emu is missing in test"]),
+        (changed("batches.meta", label_names=[b"cat", b"dog", b"cat"]),
+         ["class cat is in batches.meta twice; valid: every class once"]),
+        (changed("test_batch", labels=[0, 1, 7, 0, 1, 2]),
+         ["cifar10 has 4 classes; valid: 3", "class number 7 is missing in train"]),
+        (cifar_members({"train": 2, "test": 4}), ["train and test are swapped (6 in train and 12"]),
+        (without("data_batch_2"), ["has no member data_batch_2; valid: the published archive"]),
+        (changed("test_batch", data=np.zeros((6, 3073), np.uint8)),
+         ["test_batch has pixels uint8 (6, 3073) for 6 labels; valid: uint8, 3072"]),
+        (changed("test_batch", labels=[0]), ["(6, 3072) for 1 labels"]),
+    ],
+    ids=["off", "missing", "twice", "unknown label", "swapped", "no batch", "size", "labels"],
+)  # fmt: skip
+def test_a_published_archive_that_is_not_cifar_is_refused(root, folder, members, said):
+    with pytest.raises(Corrupt) as caught:
+        prepared(root, folder, members)
+    for words in said:
+        assert words in str(caught.value)
+    assert [p.name for p in folder.parent.iterdir()] == [".cifar10.lock"]
+
+
+def test_duplicates_of_a_published_archive_are_its_own_and_are_named(root, folder):
+    def twice(number):
+        return pixels(0 if number in (5, 13) else number)
+
+    said, _ = prepared(root, folder, cifar_members(image=twice))
+    first, second, third = "data_batch_1/0.png", "data_batch_1/5.png", "test_batch/13.png"
+    assert said.duplicates == [
+        [f"train: {first}", f"train: {second}"],
+        [f"train: {second}", f"test: {third}"],
+    ]

@@ -1,0 +1,108 @@
+"""While a dataset is written: full disks, places that take nothing, two at once, a kill."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_data import cifar_spec
+
+from resparse.data import manifest, places, prepare
+from resparse.errors import Missing
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "prepared" / "cifar10"
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_dataset(root, folder, monkeypatch):
+    spec = cifar_spec(root)
+    prepare.prepare(spec, root, folder)
+    (folder / "manifest.json").write_text("{}")  # so that it is made again
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Missing, match=r"disk full while writing .*safetensors: free some space"):
+        prepare.prepare(spec, root, folder)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert sorted(p.name for p in folder.parent.iterdir()) == [".cifar10.lock", "cifar10"]
+
+
+def test_too_little_space_is_said_before_anything_is_read(root, folder, monkeypatch):
+    spec = cifar_spec(root)
+    usage = shutil.disk_usage(root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**4))
+    (root / "cifar-10-python.tar.gz").unlink()
+    with pytest.raises(Missing, match=r"0.00 GB free, 0.00 GB needed: give --prepared DIR or set"):
+        prepare.prepare(spec, root, folder)
+
+
+def test_a_place_that_cannot_be_written_is_named(root):
+    pattern = r"/proc/none cannot be written: .*: give --prepared DIR or set RESPARSE_PREPARED$"
+    with pytest.raises(Missing, match=pattern):
+        prepare.prepare(cifar_spec(root), root, Path("/proc/none/cifar10"))
+
+
+def test_without_a_root_nothing_can_be_prepared(folder, root):
+    with pytest.raises(Missing, match=r"no data root: give --data-root DIR or set RESPARSE_DATA"):
+        prepare.prepare(cifar_spec(root), None, folder)
+
+
+def test_two_at_once_are_refused(root, folder):
+    with (
+        places.replacing(folder, 0),
+        pytest.raises(Missing, match=r"cifar10 is being prepared by another process: wait or stop"),
+    ):
+        prepare.prepare(cifar_spec(root), root, folder)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from small_data import cifar_spec
+from resparse.data import prepare, tensors
+root, folder = Path(sys.argv[2]), Path(sys.argv[3])
+spec, parts = cifar_spec(root), tensors._parts
+def slow(*given):
+    for number, part in enumerate(parts(*given)):
+        yield part
+        if number == 5:
+            print("half", flush=True)
+            sys.stdin.read()
+tensors._parts = slow
+prepare.prepare(spec, root, folder)
+"""
+
+
+def test_a_killed_prepare_leaves_nothing_in_use_and_starts_over(root, folder):
+    given = [str(Path(__file__).parent), str(root), str(folder)]
+    command = [sys.executable, "-c", KILLED, *given]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "half\n"
+        process.send_signal(signal.SIGKILL)
+    assert not folder.exists()
+    left = folder.with_name(".cifar10.tmp")
+    assert [p.name for p in left.iterdir()] == ["train.safetensors"]
+    spec = cifar_spec(root)
+    with pytest.raises(Missing, match="cifar10 is not prepared"):
+        prepare.verify(spec, folder)
+    prepare.prepare(spec, root, folder)
+    assert prepare.verify(spec, folder).schema_ == manifest.SCHEMA
+    assert not left.exists()
