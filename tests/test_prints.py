@@ -4,7 +4,7 @@ import json
 
 import pytest
 from checkout import python
-from test_compare import MINE, PANEL, small
+from comparing import MINE, PANEL, small
 from test_resolve import WORKLOAD, written
 
 LOUD = MINE.replace("@dataclass", "print('NOISE')\n\n\n@dataclass")
