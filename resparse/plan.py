@@ -13,6 +13,7 @@ from resparse.data import imagenet
 from resparse.exact import network, sizes_of
 from resparse.flops import forward_flops
 from resparse.models import build_model
+from resparse.outside import prints_aside
 from resparse.record import Run
 from resparse.runner import with_parents
 from resparse.workloads import Workload
@@ -39,7 +40,8 @@ def kept_bytes(problem: Workload) -> int:
 def activation_bytes(problem: Workload) -> int:
     """What backward keeps of one image, in fp32: the tensors autograd saves, counted by storage."""
     shape = data.describe(problem.dataset)
-    model = build_model(problem.model, shape.classes, shape.image_shape, 0)
+    with prints_aside():
+        model = build_model(problem.model, shape.classes, shape.image_shape, 0)
 
     def saved(batch: int) -> int:
         storages: dict[int, int] = {}
@@ -49,7 +51,8 @@ def activation_bytes(problem: Workload) -> int:
             storages[storage.data_ptr()] = storage.nbytes()
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+        with prints_aside(), hooks:
             kept = model(torch.randn(batch, *shape.image_shape))
         del kept  # alive until here, so that no storage was counted under a reused address
         return sum(storages.values())

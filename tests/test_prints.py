@@ -5,13 +5,29 @@ import json
 import pytest
 from checkout import python
 from comparing import MINE, PANEL, small
-from test_resolve import WORKLOAD, written
+from test_resolve import WORKLOAD, forget, written
+
+from resparse import plan
+from resparse.resolve import resolve_workload
+from resparse.workloads import workload
+
+__all__ = ["forget"]  # a fixture for this file as well
 
 LOUD = MINE.replace("@dataclass", "print('NOISE')\n\n\n@dataclass")
 LOUD = LOUD.replace("        return is_due(", "        print('NOISE')\n        return is_due(")
 LOUD = LOUD.replace(
     "        return {\n", "        import os\n        os.write(1, b'NOISE')\n        return {\n"
 )
+
+LOUD_WORKLOAD = WORKLOAD.replace("    return ", "    print('NOISE')\n    return ")
+LOUD_WORKLOAD = LOUD_WORKLOAD.replace("nn.Sequential(", "nn.Sequential(Loud(), ")
+LOUD_WORKLOAD += """
+print('NOISE')
+class Loud(nn.Module):
+    def forward(self, x):
+        print('NOISE')
+        return x
+"""
 
 
 def said(folder, *arguments):
@@ -41,18 +57,8 @@ def test_a_method_that_prints_leaves_the_json_of_compare_whole(checkout):
 
 def test_a_method_and_a_workload_that_print_leave_the_json_of_run_whole(checkout):
     mine = written(checkout / "loud.py", LOUD)
-    text = WORKLOAD.replace("    return ", "    print('NOISE')\n    return ").replace(
-        "nn.Sequential(", "nn.Sequential(Loud(), "
-    )
-    text += """
-print('NOISE')
-class Loud(nn.Module):
-    def forward(self, x):
-        print('NOISE')
-        return x
-"""
-    workload = written(checkout / "my_digits.py", text)
-    more = ("--set", "interval=5", "--workload", str(workload), "--json")
+    file = written(checkout / "my_digits.py", LOUD_WORKLOAD)
+    more = ("--set", "interval=5", "--workload", str(file), "--json")
     code, out, err = said(checkout, "run", str(mine), *more)
     assert (code, err.count("NOISE") > 28) == (0, True), err
     (record,) = json.loads(out)
@@ -60,3 +66,10 @@ class Loud(nn.Module):
 
     code, out, _ = said(checkout, "flops", *more[2:], "--density", "0.1", "--distribution", "erk")
     assert (code, json.loads(out)["maskable"]) == (0, 64 * 16 + 16 * 10)
+
+
+def test_the_memory_of_a_network_that_prints_is_counted_in_silence(tmp_path, capsys):
+    file = written(tmp_path / "my_digits.py", LOUD_WORKLOAD)
+    problem = workload(resolve_workload(str(file), None))
+    assert plan.activation_bytes(problem) > 0
+    assert capsys.readouterr().out == ""

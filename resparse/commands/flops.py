@@ -22,11 +22,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Print the report."""
+    from resparse.outside import prints_aside
     from resparse.render_flops import print_flops
     from resparse.report_flops import flops_report
 
     model, dataset, steps = _network(given)
-    report = flops_report(model, dataset, given.density, given.distribution, steps=steps)
+    with prints_aside():
+        report = flops_report(model, dataset, given.density, given.distribution, steps=steps)
     if given.json:
         print(json.dumps(report, indent=1))
         return 0
