@@ -108,6 +108,13 @@ def moving(self, step, layers):
     return Sound.update_masks(self, step, layers)
 
 
+def named_in_turn(self, step, layers, asked=[]):  # noqa: B006
+    """The same masks, but a layer is starved only every second time that is asked."""
+    asked.append(step)
+    changes = random_update(self, layers, 0.4)
+    return changes | {"conv2": changes["conv2"]._replace(starved=len(asked) % 2 == 1)}
+
+
 def announced_by_attribute(self, step):
     counts = self.target_counts()
     return counts if step < 3 or hasattr(self, "moved") else counts | {"fc1": 11}
@@ -130,6 +137,13 @@ ANSWERS = [
         "every optimizer step is replaced by an update; valid: a longer interval",
         step=0,
         fields={"order": "replace", "interval": 1},
+    ),
+    fault(
+        conduct.answers_twice_the_same,
+        "update_masks answered otherwise when asked again under the same seed",
+        step=3,
+        layer="conv2",
+        update_masks=named_in_turn,
     ),
     fault(
         conduct.answers_twice_the_same,

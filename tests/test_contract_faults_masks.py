@@ -22,6 +22,7 @@ BAD_CHANGES = {
     **{says: lambda c, bad=bad: Change(bad(c.mask)) for says, bad in BAD_MASKS.items()},
     "reset is torch.int64 of shape (5, 2, 2, 2); valid": lambda c: Change(c.mask, c.mask.long()),
     "update_masks gave a Tensor; valid: Change(mask)": lambda c: c.mask,
+    "starved is 1; valid: True or False": lambda c: c._replace(starved=1),
 }
 SHAPED = [
     *(

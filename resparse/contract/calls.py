@@ -74,8 +74,12 @@ def required_changes(step: int, changes: object) -> dict[str, Change]:
         require_mask(step, name, "mask", change.mask)
         if change.reset is not None:
             require_mask(step, name, "reset", change.reset)
+        starved: object = change.starved
+        if not isinstance(starved, bool):
+            is_now = f"starved is {starved!r}"
+            raise ContractBroken(f"{is_now}; valid: True or False", step=step, layer=name)
         reset = None if change.reset is None else change.reset.clone()
-        copies[name] = Change(change.mask.clone(), reset)
+        copies[name] = Change(change.mask.clone(), reset, change.starved)
     return copies
 
 
@@ -106,6 +110,7 @@ def require_same(step: int, first: dict[str, Change], again: dict[str, Change]) 
             agree = one is other
         else:
             agree = same(one.mask, other.mask) and same(one.reset, other.reset)
+            agree = agree and one.starved == other.starved
         if not agree:
             raise ContractBroken(
                 "update_masks answered otherwise when asked again under the same seed; valid: an "
