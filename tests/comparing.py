@@ -1,6 +1,10 @@
 """A method of one's own, and a checkout whose panel is small, for the tests of compare."""
 
-from checkout import tiny_checkout
+import dataclasses
+
+from checkout import tiny_checkout, use
+
+from resparse import workloads
 
 MINE = '''"""Mine (ours, 2026): replace a share of the weights, by gradient, at every interval."""
 
@@ -48,6 +52,14 @@ def small(folder):
     text = text.replace("[0.0625, 0.125, 0.25, 0.5, 1]", "[0.0625, 0.1, 1]")
     (folder / PANEL).write_text(text.replace("[0.5, 1, 2]", "[0.05, 0.1, 1]"))
     return folder
+
+
+def brief(folder, patch):
+    """Work on ``folder``, with trainings of the MLP that take 140 steps."""
+    use(folder, patch)
+    known = workloads.workload("digits_mlp")
+    made = dataclasses.replace(known, recipe=known.recipe.changed({"epochs": 10}))
+    patch.setitem(workloads.WORKLOADS, "digits_mlp", made)
 
 
 def pages(folder, name):

@@ -4,8 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from checkout import use
-from comparing import MINE, small
+from comparing import MINE, brief, small
 
 from resparse import panel, registry
 from resparse.__main__ import main
@@ -20,7 +19,7 @@ def checkout(tmp_path_factory):
     folder = small(tmp_path_factory.mktemp("checkout"))
     (folder / "mine.py").write_text(MINE)
     with pytest.MonkeyPatch.context() as patch:
-        use(folder, patch)
+        brief(folder, patch)
         assert main(["compare", str(folder / "mine.py")]) == 0
     return folder
 
@@ -47,7 +46,7 @@ def compare_again(folder, runs, capsys):
     mine = folder / "mine.py"
     mine.write_text(MINE)
     with pytest.MonkeyPatch.context() as patch:
-        use(folder, patch)
+        brief(folder, patch)
         code = main(["compare", str(mine), "--runs", str(runs)])
     store = RunStore(runs)
     found = [store.at(p.parent.name).record() for p in runs.glob("*/COMMITTED")]

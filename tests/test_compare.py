@@ -5,8 +5,7 @@ import json
 import re
 
 import pytest
-from checkout import use
-from comparing import MINE, pages, small
+from comparing import MINE, brief, pages, small
 
 from resparse.__main__ import main
 from resparse.compare import Request, page_name, tried
@@ -23,7 +22,7 @@ def compared(tmp_path_factory):
     mine = tmp_path_factory.mktemp("elsewhere") / "mine.py"
     mine.write_text(MINE)
     with pytest.MonkeyPatch.context() as patch:
-        use(folder, patch)
+        brief(folder, patch)
         codes, records = [], []
         for extra in ([], [], ["--set", "alpha=0.5"]):
             codes.append(main(["compare", str(mine), *extra]))
@@ -107,7 +106,7 @@ def test_the_differences_are_those_of_the_records(compared):
         return sum(values) / 2
 
     row = next(r for r in csv.DictReader(page[".csv"].splitlines()) if r["baseline"] == "Static")
-    expected = mean("mine", 700, alpha=0.3) - mean("static", 700)
+    expected = mean("mine", 140, alpha=0.3) - mean("static", 140)
     assert float(row["difference_pp"]) == pytest.approx(expected)
     assert all(r.run.method_sha256 == "" for r in found if r.run.method == "static")
 
@@ -226,7 +225,7 @@ def test_fields_are_read_by_their_type():
 def test_json_holds_the_whole_comparison(compared, monkeypatch, capsys):
     folder = compared[0]
     with pytest.MonkeyPatch.context() as patch:
-        use(folder, patch)
+        brief(folder, patch)
         copy = next((folder / "runs" / "methods").glob("mine-*.py"))
         mine = folder / "mine.py"
         mine.write_text(copy.read_text())

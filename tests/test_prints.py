@@ -45,6 +45,12 @@ def checkout(tmp_path_factory):
         assert text.count(lengths) == 1
         text = text.replace(lengths, "[1]")
     written(folder / PANEL, text)
+    code = (folder / "resparse/workloads.py").read_text()
+    assert code.count("epochs=50, lr=0.1, lr_shape") == 2
+    written(
+        folder / "resparse/workloads.py",
+        code.replace("epochs=50, lr=0.1, lr_shape", "epochs=2, lr=0.1, lr_shape"),
+    )
     return folder
 
 
