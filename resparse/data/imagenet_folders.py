@@ -1,4 +1,4 @@
-"""ImageNet-1k as class folders: checked whole, its hashes kept, its fast format made from it.
+"""ImageNet-1k as class folders: checked whole, and its hashes kept.
 
 16 bytes are held for each image, so that duplicates are seen; all else streams.
 """
@@ -53,7 +53,7 @@ def prepare(
     accept_duplicates: bool = False,
     expected: Expected | None = None,
 ) -> dict[str, Any]:
-    """Check root/{train,val}, keep every file's sha256 and write the fast format to ``folder``."""
+    """Check root/{train,val} and keep every file's sha256 in ``folder``; the images stay there."""
     try:
         said = manifest.read(folder, "imagenet")
         manifest.check_files(folder, said, LISTS)
@@ -61,18 +61,12 @@ def prepare(
     except ResparseError as error:
         why = str(error)
     found = _scan(root, expected or Expected())
-    with places.replacing(folder, 200_000_000) as aside:  # the hashes; the fast format asks itself
+    with places.replacing(folder, 200_000_000) as aside:  # the hashes
         checked = _check(root, found, aside, workers, accept_duplicates)
         files = [aside / f"{split}.sha256" for split in found]
-        files += write_fast_format(root, aside)
         made = _manifest(found, files, checked.duplicates)
         manifest.write(aside, made)
     return _report(made, folder, "prepared", checked) | {"because": why}
-
-
-def write_fast_format(root: Path, folder: Path) -> list[Path]:
-    """The files that the FFCV writer makes of root/{train,val} in ``folder``: here it is called."""
-    return []
 
 
 def verify(
