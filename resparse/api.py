@@ -15,7 +15,7 @@ from resparse.frame import records
 from resparse.record import Record, Run, RunStore
 from resparse.resolve import images, resolve_method, resolve_workload
 from resparse.runner import Notify, pending, run_all
-from resparse.workloads import Workload, workload
+from resparse.workloads import Workload, holding_out, workload
 
 __all__ = ["configured", "records", "run", "train"]
 
@@ -33,6 +33,8 @@ def run(
     parent: str = "dense",
     parent_fields: dict[str, Any] | None = None,
     rewind: float = 0.0,
+    val: str | None = None,
+    test_every_epoch: bool = False,
     device: str = "auto",
     runs: str | Path | None = None,
     data_root: str | Path | None = None,
@@ -46,6 +48,10 @@ def run(
     density nor distribution. A method that starts from another run (lth, ltr) gets the run of the
     method ``parent`` with ``parent_fields``, of the same seed, density and steps, and starts from
     that run's weights at ``rewind``, a share of the steps; 0 is the initialisation.
+
+    ``val`` holds training images out to choose the best epoch on: "5k", "10%", "0" for none, else
+    what the workload says. ``test_every_epoch`` also notes the best epoch on the test images
+    (top1_best_test), which is no estimate of accuracy: some papers report it.
 
     It trains in a process of its own: the torch settings, threads and random state of the caller
     neither count nor change, and a script needs no ``__main__`` guard. A record that other code
@@ -66,6 +72,8 @@ def run(
         parent=parent,
         parent_fields=parent_fields or {},
         rewind=rewind,
+        val=val,
+        test_every_epoch=test_every_epoch,
         store=store,
         data_root=folder,
     )
@@ -86,12 +94,14 @@ def configured(
     parent: str,
     parent_fields: dict[str, Any],
     rewind: float,
+    val: str | None,
+    test_every_epoch: bool,
     store: RunStore,
     data_root: Path | None,
 ) -> tuple[list[Run], Workload]:
     """The runs, one a seed, and what they train on; everything is checked, nothing trained."""
     name, sha256 = resolve_method(method, store.root)
-    problem = workload(resolve_workload(workload_is, store.root))
+    problem = holding_out(workload(resolve_workload(workload_is, store.root)), val)
     if not 0 < length < float("inf"):
         raise UsageError(f"length = {length}; valid: a number above 0, 1 is the workload's own")
     if name == "dense":
@@ -120,7 +130,8 @@ def configured(
                 **common,
             )
             common |= {"parent": above, "start_step": start}
-        runs.append(make_run(problem, name, fields, method_sha256=sha256, **sparse, **common))
+        common |= {"method_sha256": sha256, "test_every_epoch": test_every_epoch}
+        runs.append(make_run(problem, name, fields, **sparse, **common))
     return runs, problem
 
 

@@ -42,6 +42,7 @@ def make_run(
     parent: Run | None = None,
     start_step: int = 0,
     snapshots: Sequence[int] = (),
+    test_every_epoch: bool = False,
 ) -> Run:
     """The run; raises UsageError for fields the method refuses and schedules that move no mask."""
     with prints_aside():
@@ -63,4 +64,5 @@ def make_run(
         snapshots=tuple(snapshots),
         method_sha256=method_sha256,
         workload_sha256=problem.sha256,
+        test_every_epoch=test_every_epoch,
     )

@@ -48,6 +48,8 @@ class Outcome(Table):
     train_flops_vs_dense: NotNegative
     masks_sha256: Digest
     weights_sha256: Digest
+    top1_best_test: Percent | None = None
+    best_test_epoch: Count | None = None
     rs_expected: Fraction | None = None
     rs_std: NotNegative | None = None
     rs_z: float | None = None

@@ -45,16 +45,22 @@ def end_epoch(t: Training, epoch: int) -> None:
     """Note the epoch's mean loss and validation score; test where validation is the best yet.
 
     Only epochs at the final density count: a network that is still to be pruned is another one.
+    Test images are looked at there and at the end, else only by a run that says so.
     """
     p = t.progress
     p.train_loss.append(p.loss_sum / p.loss_steps)
     p.loss_sum, p.loss_steps = 0.0, 0
+    final = t.announced(p.step - 1) == t.announced(t.run.recipe.steps - 1)
     if t.data.size("val"):
         val = correct(t, "val")
         p.val_top1.append(100.0 * val / t.data.size("val"))
-        final = t.announced(t.run.recipe.steps - 1)
-        if val > p.best_val and t.announced(p.step - 1) == final:
+        if val > p.best_val and final:
             p.best_val, p.best_epoch, p.best_test = val, epoch, correct(t, "test")
+    if t.run.test_every_epoch:
+        tested = correct(t, "test")
+        p.test_top1.append(100.0 * tested / t.data.size("test"))
+        if tested > p.most_tested and final:
+            p.most_tested, p.most_tested_epoch = tested, epoch
 
 
 def require_promises(
@@ -124,6 +130,9 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
         "masks_sha256": t.masks.digest(),
         "weights_sha256": weights_sha256,
     }
+    if p.test_top1:
+        best = 100.0 * p.most_tested / tests if p.most_tested >= 0 else None
+        outcome |= {"top1_best_test": best, "best_test_epoch": p.most_tested_epoch or None}
     first = method.state["starved"].tolist() if "starved" in method.state else []
     starved = dict(zip(sizes, first, strict=False)) | dict.fromkeys(p.starved, True)
     if starved:

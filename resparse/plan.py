@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from resparse import data
 from resparse.artifact import Artifact, Planned
-from resparse.data import imagenet
 from resparse.exact import network, sizes_of
 from resparse.flops import forward_flops
 from resparse.models import build_model
@@ -133,12 +132,10 @@ def text(table: Artifact, options: "Options", planned: Sequence[Planned], proble
         f"memory: {batch * each / 1e9:.1f} GB of activations for a batch of {batch} in fp32 "
         f"({each / 1e6:.1f} MB an image, counted on this model); one device holds a whole batch"
     )
+    lack = data.missing(problem.dataset, options.data_root)
+    lines.append(f"data: missing: {lack}" if lack else f"data: {problem.dataset} is there")
     if problem.dataset == "imagenet":
-        lack = imagenet.missing(options.data_root)
-        lines.append("data: " + (f"missing: {lack}" if lack else "ImageNet is there"))
         lines.append("the images take about 150 GB")
-        if not torch.cuda.is_available():
-            lines.append("device: no CUDA GPU is visible; this level needs one")
-    else:
-        lines.append("data: the images come with scikit-learn")
+    if problem.needs_gpu and not torch.cuda.is_available():
+        lines.append("device: no CUDA GPU is visible; this level needs one")
     return "\n".join(lines)

@@ -68,11 +68,17 @@ class Run:
     snapshots: tuple[int, ...] = ()
     method_sha256: str = ""  # of the file, where it comes from outside
     workload_sha256: str = ""
+    test_every_epoch: bool = False  # to choose the best epoch on the test images, as some papers do
 
     @property
     def config(self) -> dict[str, Any]:
         """Plain JSON values of all fields."""
         config: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        above: dict[str, Any] | None = config
+        while above is not None:  # a field that came later is left out at its default: keys stay
+            if not above["test_every_epoch"]:
+                del above["test_every_epoch"]
+            above = above["parent"]
         return config
 
     @property

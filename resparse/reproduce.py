@@ -11,7 +11,6 @@ import torch
 from resparse import artifact as artifacts
 from resparse import cells, data, plan, render, report_files
 from resparse.artifact import ROOT, Artifact, Planned
-from resparse.data import imagenet
 from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable
 from resparse.progress import Progress
@@ -86,11 +85,8 @@ def reproduce(options: Options) -> int:
 
 def require_ready(problem: Workload, options: Options, batch: int) -> str:
     """The device to train batches of ``batch`` on; raises Missing with all that is not here."""
-    lacking = []
-    if problem.dataset == "imagenet":
-        lack = imagenet.missing(options.data_root)
-        if lack:
-            lacking.append(lack)
+    lack = data.missing(problem.dataset, options.data_root)
+    lacking = [lack] if lack else []
     device = "cuda" if problem.needs_gpu else "cpu"
     if options.device != "auto":
         device = options.device

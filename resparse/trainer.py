@@ -189,6 +189,8 @@ def train(
     if status == "completed" and outcome["top1_last"] <= 1.2 * chance:
         status, reason = "collapsed", f"test top-1 {outcome['top1_last']:.2f} % is at chance"
     curves = {"val_top1": t.progress.val_top1, "train_loss": t.progress.train_loss}
+    if t.progress.test_top1:
+        curves["test_top1"] = t.progress.test_top1
     reached = [s for s in run.snapshots if s <= t.progress.step]  # a diverged run may miss some
     files = ["final.safetensors", *(f"snapshot-{s}.safetensors" for s in reached)]
     return Trained(status, reason, outcome, curves, files)

@@ -38,6 +38,9 @@ class Progress:
     best_val: int = -1  # correct validation images, the first epoch that reached them
     best_epoch: int = 0
     best_test: int = 0  # correct test images at that epoch
+    most_tested: int = -1  # correct test images in the best of the epochs that were tested
+    most_tested_epoch: int = 0
+    test_top1: list[float] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_steps: int = 0
     val_top1: list[float] = field(default_factory=list)

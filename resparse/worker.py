@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from resparse import data, models, precision, registry, workloads
+from resparse.data.memory import InMemory
 from resparse.distributions import layer_counts
 from resparse.errors import ResparseError, RunFailed
 from resparse.exact import network
@@ -96,6 +97,8 @@ def train_and_commit(
         began = time.monotonic()
         _require_code(run, code)
         images = data.load(run.dataset, data_root)
+        if isinstance(images, InMemory):
+            images.to(torch.device(device))
         shapes, _, _ = network(run.model, run.dataset)
         counts = layer_counts(run.distribution, shapes, run.density)
         folder.begin(run.config, code)

@@ -4,7 +4,7 @@ A workload from outside is one Python file with SHAPE, RECIPE, build_model(class
 load(root); its name is the file's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import FunctionType
@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from resparse import data, models
 from resparse.data import describe
+from resparse.data.holdout import named
 from resparse.errors import UsageError
 from resparse.models import build_model, maskable
 from resparse.outside import load_module
@@ -123,6 +124,20 @@ def shapes_of(model: str, dataset: str) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         net = build_model(model, shape.classes, shape.image_shape, 0)
     return {name: tuple(weight.shape) for name, weight in maskable(net).items()}
+
+
+def holding_out(problem: Workload, val: str | None) -> Workload:
+    """The workload with another hold-out of its training images (see data.holdout); None: its own.
+
+    Raises UsageError where the dataset splits itself.
+    """
+    if val is None:
+        return problem
+    if problem.sha256:
+        raise UsageError(f"val={val}: the load(root) of {problem.model}.py splits; valid: none")
+    made = replace(problem, dataset=named(problem.dataset, val))
+    describe(made.dataset)
+    return made
 
 
 PRECISIONS = ("portable", "fp32")

@@ -35,6 +35,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--set-parent", metavar="FIELD=VALUE", help=text)
     text = "share of the parent's steps whose weights they start from (default: 0)"
     parser.add_argument("--rewind", type=float, default=0.0, metavar="SHARE", help=text)
+    text = "training images held out to choose the best epoch on: 5k, 10%%, 0 (all train)"
+    parser.add_argument("--val", metavar="N", help=text)
+    text = "also note the best epoch on the test images, as some papers report it"
+    parser.add_argument("--test-every-epoch", action="store_true", help=text)
     options.device(parser)
     options.runs(parser)
     options.workers(parser)
@@ -65,6 +69,8 @@ def execute(given: argparse.Namespace) -> int:
         parent=given.parent,
         parent_fields=settings(parent, given.set_parent, "--set-parent"),
         rewind=given.rewind,
+        val=given.val,
+        test_every_epoch=given.test_every_epoch,
         store=store,
         data_root=folder,
     )
@@ -87,12 +93,22 @@ def line(record: "Record") -> str:
     ended = "" if record.status == "completed" else f"; {record.status}: {record.reason}"
     return (
         f"{record.key} {run.method} on {run.model}/{run.dataset}, density {run.density:g} "
-        f"({run.distribution}), seed {run.seed}: top-1 {found['top1_last']:.2f} %, "
+        f"({run.distribution}), seed {run.seed}: top-1 {found['top1_last']:.2f} % (last step"
+        f"{chosen(found)}), "
         f"R_s {found['rs']:.3f}, R_s trained {found['rs_trained']:.3f}, "
         f"train FLOPs {found['train_flops_vs_dense']:.3f}x dense, "
         f"test FLOPs {found['test_flops'] / found['dense_forward_flops']:.3f}x dense, "
         f"{record.provenance['wall_s']:.1f} s{kept_alive(found)}{ended}"
     )
+
+
+def chosen(found: "Mapping[str, Any]") -> str:
+    """The other numbers that a run could be reported by, and what chose their epochs."""
+    said = ""
+    for of, what in (("val", "validation"), ("test", "test images, which flatters")):
+        if (top1 := found.get(f"top1_best_{of}")) is not None:
+            said += f"; {top1:.2f} % at epoch {found[f'best_{of}_epoch']}, best by {what}"
+    return said
 
 
 def kept_alive(found: "Mapping[str, Any]") -> str:

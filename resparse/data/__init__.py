@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from torch import Tensor
 
-from resparse.errors import UsageError
+from resparse.data.holdout import held, parted
+from resparse.errors import ResparseError, UsageError
 
 if TYPE_CHECKING:
     from resparse.data.spec import Spec
@@ -62,22 +63,28 @@ def _module(name: str) -> ModuleType:
 
     if name in _outside:
         return _outside[name]
+    base, val = parted(name)
+    if val and base in NAMES:
+        own = "its 200 of 1,097" if base == "digits" else "none"
+        raise UsageError(f"{name}: {base} holds out {own} by itself; valid: {base}")
     if name not in NAMES:
         raise UsageError(f"unknown dataset {name!r}; valid: {', '.join(NAMES)}")
     return {"digits": digits, "imagenet": imagenet, "random_imagenet": synthetic}[name]
 
 
 def _spec(name: str) -> "Spec | None":
-    """Of a dataset that `resparse data prepare` makes."""
+    """Of a dataset that `resparse data prepare` makes, whatever it holds out."""
     from resparse.data.prepare import specs
 
-    return specs()[name] if name in PREPARED else None
+    base, _ = parted(name)
+    return specs()[base] if base in PREPARED else None
 
 
 def describe(name: str) -> Shape:
     """Classes, image shape and training size; raises UsageError for an unknown name."""
     if spec := _spec(name):
-        return spec.shape
+        size = spec.shape.train_size
+        return spec.shape._replace(train_size=size - held(parted(name)[1], size))
     shape: Shape = _module(name).SHAPE
     return shape
 
@@ -87,9 +94,21 @@ def load(name: str, root: Path | None) -> Data:
     if spec := _spec(name):
         from resparse.data import prepare
 
-        return prepare.load(spec, root)
+        return prepare.load(spec, root, name)
     loaded: Data = _module(name).load(root)
     return loaded
+
+
+def missing(name: str, root: Path | None) -> str | None:
+    """One sentence on what of a dataset is not here, or None; no file is hashed."""
+    from resparse.data import imagenet, manifest, places
+
+    try:
+        if spec := _spec(name):
+            manifest.read(places.prepared_folder(spec.name, root), spec.name)
+    except ResparseError as error:
+        return str(error)
+    return imagenet.missing(root) if name == "imagenet" else None
 
 
 def source(name: str) -> Path:

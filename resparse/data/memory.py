@@ -94,16 +94,26 @@ class InMemory:
             yield self._normalise(images[part]), labels[part]
 
     def _augmented(self, chosen: Tensor, shift: Tensor, flipped: Tensor | None) -> Tensor:
-        """The chosen images (N, C, H, W), cropped ``shift`` (N, 2) pixels down and right."""
-        (height, width), device = self.image_shape[1:], self.device
-        # a view of every crop there is: indexing copies whole rows of pixels
-        crops = self._bordered().unfold(2, height, 1).unfold(3, width, 1)
-        y, x = shift.to(device).unbind(1)
-        images = crops[chosen.to(device), :, y, x]
-        if flipped is not None:
-            places = flipped.nonzero().squeeze(1).to(device)
-            images[places] = images[places].flip(3)
-        return images
+        """The chosen images (N, C, H, W), cropped ``shift`` (N, 2) pixels down and right.
+
+        Crops are gathered as rows of pixels: several times faster than by indices of four axes.
+        """
+        (channels, height, width), device = self.image_shape, self.device
+        bordered = self._bordered()
+        high, wide = bordered.shape[2:]
+        flat = bordered.view(-1)
+        rows = flat.as_strided((len(flat) - width + 1, width), (1, 1))  # from each pixel on
+        chosen, (y, x) = chosen.to(device), shift.to(device).unbind(1)
+        first = chosen * (channels * high * wide) + y * wide + x
+        below = torch.arange(channels, device=device)[:, None] * high
+        below = (below + torch.arange(height, device=device)) * wide
+        at = (first[:, None, None] + below).view(-1)
+        images = rows.index_select(0, at).view(len(chosen), *self.image_shape)
+        if flipped is None:
+            return images
+        either = torch.cat([images, images.flip(3)])
+        of = torch.arange(len(chosen), device=device) + len(chosen) * flipped.to(device)
+        return either.index_select(0, of)
 
     def _bordered(self) -> Tensor:
         """All training images with their borders, made once."""

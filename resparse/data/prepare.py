@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from resparse.data import counts, duplicates, manifest, places, tensors
+from resparse.data import counts, duplicates, holdout, manifest, places, tensors
 from resparse.data.manifest import Manifest
 from resparse.data.memory import InMemory
 from resparse.data.spec import Source, Spec
@@ -122,15 +122,19 @@ def verify(spec: Spec, folder: Path) -> Manifest:
     return said
 
 
-def load(spec: Spec, root: Path | None) -> InMemory:
-    """The prepared dataset in memory, its files checked; raises Missing where it is not there."""
+def load(spec: Spec, root: Path | None, name: str | None = None) -> InMemory:
+    """The prepared dataset in memory, its files checked; raises Missing where it is not there.
+
+    ``name`` says what is held out (see holdout); mean and spread are of all training images.
+    """
     folder = places.prepared_folder(spec.name, root)
     said = verify(spec, folder)
     splits = {TEST[s]: tensors.read(folder / f"{s}.safetensors") for s in spec.per_class}
+    name = name or spec.name
     return InMemory(
-        name=spec.name,
+        name=name,
         classes=spec.classes,
-        splits=splits,
+        splits=holdout.split(name, splits),
         mean=said.mean,
         std=said.std,
         pad=PAD,
