@@ -116,7 +116,7 @@ def _check_entrant(entrant: Entrant, found: Panel, problems: Mapping[str, Worklo
 
 def _problems(request: Request, level: PanelLevel) -> dict[str, Workload]:
     if not request.workloads:
-        return panel.problems(level.workloads, request.level)
+        return panel.problems(level.workloads)
     names = [resolve_workload(reference, request.runs) for reference in request.workloads]
     return {name: workload(name) for name in names}
 

@@ -11,10 +11,10 @@ from pydantic import Field
 from resparse import registry, resolve
 from resparse.artifact import ROOT, check_seeds, check_sparsity
 from resparse.configure import make_run
-from resparse.errors import Missing, UsageError
+from resparse.errors import UsageError
 from resparse.reading import Positive, Share, Some, Table, Text, distinct, located, read, read_text
 from resparse.record import Run
-from resparse.workloads import WORKLOADS, Workload, workload
+from resparse.workloads import Workload, workload
 
 WHERE = "benchmarks/compare/panel.toml"
 FROZEN = "baselines/frozen/compare/panel-smoke.jsonl"
@@ -86,6 +86,8 @@ def load() -> Panel:
         check_sparsity(sparsity, f"{WHERE}: panel.sparsities")
     for name, level in panel.levels.items():
         check_seeds(level.seeds, f"{WHERE}: levels.{name}.seeds")
+        with located(f"{WHERE}: levels.{name}.workloads"):
+            problems(level.workloads)
     for baseline in panel.baseline:
         with located(f"{WHERE}, baseline {baseline.label}"):
             if 1 not in baseline.lengths:
@@ -94,14 +96,8 @@ def load() -> Panel:
     return panel
 
 
-def problems(names: Sequence[str], level: str) -> dict[str, Workload]:
-    """The workloads of a level; raises Missing for one that this version does not have."""
-    lacking = [name for name in names if name not in WORKLOADS]
-    if lacking:
-        raise Missing(
-            f"level {level} of the panel needs the workload {', '.join(lacking)}, which this "
-            f"version does not have yet; valid: {', '.join(WORKLOADS)}, or a file (--workload)"
-        )
+def problems(names: Sequence[str]) -> dict[str, Workload]:
+    """The workloads of a level by name; raises UsageError for an unknown one."""
     return {name: workload(name) for name in names}
 
 
@@ -142,7 +138,7 @@ def entries(
 def baseline_entries(found: Panel, level: str, root: Path | None = None) -> list[Entry]:
     """The runs of every baseline at a level, all lengths and seeds; its data must be here."""
     asked = found.level(level)
-    known = problems(asked.workloads, level)
+    known = problems(asked.workloads)
     hashes = images(known, root)
     shared: dict[str, Any] = {"sparsities": found.panel.sparsities, "seeds": asked.seeds}
     return [

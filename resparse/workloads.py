@@ -168,6 +168,40 @@ WORKLOADS: dict[str, Workload] = {
             batch_size=64, epochs=50, lr=0.1, lr_shape="cosine", nesterov=True, weight_decay=5e-4
         ),
     ),
+    # real images in a night on two cores: the papers' networks and steps' recipe, fewer epochs
+    "cifar10_jpeg75_resnet20": Workload(
+        model="resnet20",
+        dataset="cifar10_jpeg75",
+        precision="fp32",
+        needs_gpu=False,
+        recipe=RecipeSpec(
+            batch_size=128, epochs=8, lr=0.1, lr_shape="cosine", nesterov=True, weight_decay=5e-4
+        ),
+    ),
+    "cifar10_jpeg75_wrn22_2": Workload(
+        model="wrn22_2",
+        dataset="cifar10_jpeg75",
+        precision="fp32",
+        needs_gpu=False,
+        recipe=RecipeSpec(
+            batch_size=128, epochs=5, lr=0.1, lr_shape="cosine", nesterov=True, weight_decay=5e-4
+        ),
+    ),
+    # ITOP, appendix A.3: 200 epochs, the rate divided by 10 every 24,000 steps
+    "cifar10_jpeg75_mlp": Workload(
+        model="mlp",
+        dataset="cifar10_jpeg75",
+        precision="fp32",
+        needs_gpu=False,
+        recipe=RecipeSpec(
+            batch_size=128,
+            epochs=200,
+            lr=0.01,
+            lr_shape="steps",
+            lr_drop_epochs=(24_000 / 390, 48_000 / 390, 72_000 / 390),
+            weight_decay=5e-4,
+        ),
+    ),
     # Evci et al. 2020: 32,000 steps of 4096, the protocol of the rows that ITOP's Table 2 cites
     "imagenet_resnet50": Workload(
         model="resnet50",

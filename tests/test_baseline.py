@@ -94,7 +94,7 @@ def test_rows_of_a_table_are_no_tries_of_the_panel(tmp_path):
     """Half of the panel is no try of one of the suite's methods, but one of a file."""
     found = panel.load()
     level = found.level("smoke")
-    problems = panel.problems(level.workloads, "smoke")
+    problems = panel.problems(level.workloads)
     hashes = panel.images(problems, None)
     store = RunStore(tmp_path)
     for sha256, counted in (("", 1), ("0" * 64, 2)):

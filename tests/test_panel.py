@@ -5,14 +5,15 @@ import dataclasses
 import pytest
 
 from resparse import panel
+from resparse.artifact import ROOT
 from resparse.comparison import Found, compare
 from resparse.contest import Standing
-from resparse.errors import Missing, UsageError
+from resparse.errors import UsageError
 from resparse.panel import Entrant, Entry
 
 PANEL = panel.load()
 SMOKE = PANEL.level("smoke")
-PROBLEMS = panel.problems(SMOKE.workloads, "smoke")
+PROBLEMS = panel.problems(SMOKE.workloads)
 HASHES = dict.fromkeys(PROBLEMS, "unread")
 
 
@@ -54,9 +55,23 @@ def test_a_method_with_a_parent_starts_from_a_dense_run_of_its_seed():
     assert run.parent.recipe == run.recipe
 
 
-def test_levels_that_cannot_run_here_say_what_they_need():
-    with pytest.raises(Missing, match=r"level mini .* cifar10_jpeg75_\w+.*--workload"):
-        panel.problems(PANEL.level("mini").workloads, "mini")
+@pytest.mark.parametrize("level", ["smoke", "mini", "paper"])
+def test_every_level_trains_workloads_that_there_are(level):
+    names = PANEL.level(level).workloads
+    assert list(panel.problems(names)) == list(names)
+
+
+def test_a_level_of_an_unknown_workload_is_named(tmp_path, monkeypatch):
+    text = (ROOT / panel.WHERE).read_text().replace('"cifar10_jpeg75_resnet20"', '"nowhere"')
+    (tmp_path / panel.WHERE).parent.mkdir(parents=True)
+    (tmp_path / panel.WHERE).write_text(text)
+    monkeypatch.setattr(panel, "ROOT", tmp_path)
+    where = r"benchmarks/compare/panel.toml: levels.mini.workloads: unknown workload 'nowhere'; val"
+    with pytest.raises(UsageError, match=where):
+        panel.load()
+
+
+def test_an_unknown_level_lists_the_valid():
     with pytest.raises(UsageError, match=r"unknown level 'huge'.*smoke, mini, paper"):
         PANEL.level("huge")
 
