@@ -55,7 +55,5 @@ def test_what_is_too_slow_fails(rows, said):
 def test_a_dataset_that_is_not_there_or_not_in_memory(tmp_path):
     with pytest.raises(UsageError, match=r"'imagenet' is not one in memory; valid: cifar10, "):
         next(memory_report("imagenet", None, [1], 1))
-    with pytest.raises(
-        Missing, match=r"cifar10 is not prepared: there is no .*; run res"
-    ):
+    with pytest.raises(Missing, match=r"cifar10 is not prepared: there is no .*; run res"):
         next(memory_report("cifar10", tmp_path, [1], 1))
