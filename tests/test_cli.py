@@ -1,7 +1,11 @@
 """Bad input: one sentence naming the value and what is valid, the right exit code, no training."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -114,3 +118,13 @@ def test_the_plan_counts_the_runs_and_what_is_missing(capsys, monkeypatch):
     assert "missing: no data root" in text
     assert "32,000" in text
     assert "2,001,800" in text
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback():
+    """As `resparse list | true`: the pipe has no reader when the command prints."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "resparse", "list"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
