@@ -49,7 +49,7 @@ def environment(session: nox.Session, lock: str = "default") -> str:
     session.env.update(VIRTUAL_ENV=str(folder), PATH=path, PYTHONPATH=None)  # no other code first
     stamp = folder / "resparse.stamp"
     project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:12]
-    complete = f"{lock_hash(lock)} {project} {ROOT}\n"
+    complete = f"{lock_hash(lock)} {project} {ROOT} on its path\n"
     if not stamp.is_file() or stamp.read_text() != complete:
         stamp.unlink(missing_ok=True)
         uv = find_uv(session)
@@ -57,13 +57,16 @@ def environment(session: nox.Session, lock: str = "default") -> str:
         session.run_install(uv, "venv", "-q", "-p", "3.11", "--allow-existing", str(folder))
         session.run_install(uv, "pip", "install", "--compile-bytecode", *pinned)
         session.run_install(uv, "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".")
+        site = folder / "lib" / "python3.11" / "site-packages"  # a clone beside a notebook hides it
+        (site / "resparse-checkout.pth").write_text(f"{ROOT}\n")
         stamp.write_text(complete)
     return str(folder / "bin" / "python")
 
 
 def explained(code: int) -> str:
     """One line that names resparse's exit code, which nox itself turns into 0 or 1."""
-    return f"resparse exited with {code}: {MEANINGS.get(code, 'ended by a signal or a bug')}"
+    ended = "ended by a signal or a bug: the same command continues"
+    return f"resparse exited with {code}: {MEANINGS.get(code, ended)}"
 
 
 def resparse(session: nox.Session, *args: str) -> None:

@@ -79,7 +79,7 @@ def fake_uv(checkout: Path) -> Path:
 case "$*" in *version*) echo '{{"version": "0.9.0"}}'; exit 0;; esac
 echo "$*" >> {checkout}/uv.log
 for last; do :; done
-case "$1" in venv) mkdir -p "$last/bin"
+case "$1" in venv) mkdir -p "$last/bin" "$last/lib/python3.11/site-packages"
   printf '#!/bin/sh\\n%s\\n' '{python}' > "$last/bin/python"; chmod +x "$last/bin/python";; esac
 case "$*" in *"-e ."*) [ -z "$BROKEN" ] || exit 1;; esac
 """,
@@ -135,6 +135,8 @@ def test_environment_is_made_once_and_shared(checkout: Path, fake_uv: Path) -> N
         "-r requirements/default.lock",
         "pip install --no-deps --no-build-isolation -e .",
     ]
+    on_path = folder / "lib/python3.11/site-packages/resparse-checkout.pth"
+    assert on_path.read_text() == f"{checkout}\n"
 
 
 def test_an_install_that_failed_is_repeated(checkout: Path, fake_uv: Path) -> None:

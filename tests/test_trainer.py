@@ -235,6 +235,16 @@ def test_random_growth_explores_as_expected(seed, tmp_path):
     assert abs(outcome["rs_z"]) <= 4
 
 
+@pytest.mark.parametrize("name", precision.PRECISIONS)
+def test_a_run_has_one_thread(name):
+    torch.set_num_threads(2)
+    try:
+        precision.enter(name)
+        assert torch.get_num_threads() == 1
+    finally:
+        precision.enter("portable")
+
+
 def test_portable_needs_its_environment(monkeypatch):
     monkeypatch.delenv("MKL_CBWR")
     with pytest.raises(UsageError, match="MKL_CBWR=COMPATIBLE"):
