@@ -58,7 +58,8 @@ class Report:
         counts: dict[str, int] = {}
         for row in self.rows:
             for cell in row.cells.values():
-                counts[str(cell.verdict)] = counts.get(str(cell.verdict), 0) + 1
+                name = _counted(cell)
+                counts[name] = counts.get(name, 0) + 1
                 if cell.frozen_verdict:
                     name = f"{cell.frozen_verdict} (frozen)"
                     counts[name] = counts.get(name, 0) + 1
@@ -87,8 +88,14 @@ def paper(cell: Cell) -> str:
     return f"paper {cell.published}{std}"
 
 
-def _verdict(cell: Cell) -> str:
-    return str(cell.verdict) + (f", {cell.erratum}" if cell.erratum else "")
+def _counted(cell: Cell) -> str:
+    """The verdict; a count that is right where the paper prints another number says so."""
+    other = cell.verdict == Verdict.EXACT and cell.erratum
+    return f"{cell.verdict}, not as printed" if other else str(cell.verdict)
+
+
+def _verdict(cell: Cell) -> list[str]:
+    return [_counted(cell), *([cell.erratum] if cell.erratum else [])]
 
 
 def lines(row: TableRow, column: str) -> list[str]:
@@ -103,10 +110,10 @@ def lines(row: TableRow, column: str) -> list[str]:
     if column == "rs":
         return _rs(cells) or ["-"]
     cell = cells[column]
-    found = [number(cell, column), paper(cell), _verdict(cell)]
+    found = [number(cell, column), paper(cell), *_verdict(cell)]
     whole = cells.get(f"{column}_total")
     if whole is not None:
-        found += [f"= {number(whole, f'{column}_total')} FLOPs", paper(whole), _verdict(whole)]
+        found += [f"= {number(whole, f'{column}_total')} FLOPs", paper(whole), *_verdict(whole)]
     return found
 
 
@@ -115,7 +122,7 @@ def _top1(cells: dict[str, Cell]) -> list[str]:
         return []
     last, best = cells["top1_last"], cells["top1_best_val"]
     found = [f"last {number(last, 'top1')}", f"best-val {number(best, 'top1')}", paper(last)]
-    found += [_verdict(last), *_notes(last)]
+    found += [*_verdict(last), *_notes(last)]
     if (best.frozen_verdict, best.frozen_note) != (last.frozen_verdict, last.frozen_note):
         found += [f"best-val {line}" for line in _frozen(best)]
     return found
@@ -127,10 +134,10 @@ def _rs(cells: dict[str, Cell]) -> list[str]:
     if exact is not None:
         trained = bool(exact.keys)
         found = [f"{'' if trained else NET}{number(exact, 'rs')}", paper(exact)]
-        found += [_verdict(exact), *(_notes(exact) if trained else [])]
+        found += [*_verdict(exact), *(_notes(exact) if trained else [])]
     if here is not None:
         found.append(f"trained here {number(here, 'rs_trained_here')}")
-        found += [_verdict(here)] if here.verdict in UNASKED else []
+        found += _verdict(here) if here.verdict in UNASKED else []
         found += _notes(here)
     return found
 

@@ -22,8 +22,13 @@ def test_csv_json_and_markdown_hold_the_same_cells():
     rigl = next(x for x in lines if (x["row"], x["metric"]) == ("RigL", "train_flops"))
     assert (rigl["published"], rigl["verdict"], rigl["erratum"]) == ("0.25", "EXACT", "E-ITOP-20")
     assert round(float(rigl["ours"]), 4) == 0.2443
+    counted = REPORT.verdicts
+    printed = [x for x in lines if x["verdict"] == "EXACT"]
+    differing = [x for x in printed if x["erratum"]]
+    assert 0 < len(differing) == counted["EXACT, not as printed"]
+    assert 0 < len(printed) - len(differing) == counted["EXACT"]
     markdown = render.as_markdown(REPORT)
-    assert "0.2443<br>paper 0.25<br>EXACT, E-ITOP-20" in markdown
+    assert "0.2443<br>paper 0.25<br>EXACT, not as printed<br>E-ITOP-20" in markdown
     assert "NOT RUN" in markdown
     assert "E-ITOP-20: A count" in markdown
     assert "32,000 steps of 4096 images (102.31 epochs) cost 3.216e+18 FLOPs" in markdown
