@@ -5,12 +5,13 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from resparse import forking
 from resparse.data.jpeg import decode
@@ -18,6 +19,7 @@ from resparse.errors import RunFailed
 
 CHUNK = 32  # images a task: some hundred milliseconds of decoding
 AHEAD = 4  # tasks in flight for each process
+Result = TypeVar("Result")
 
 
 class Decoded(NamedTuple):
@@ -48,20 +50,34 @@ def _decode_files(folder: Path, names: list[str]) -> list[Decoded]:
 
 def decode_all(folder: Path, names: Iterable[str], workers: int | None) -> Iterator[Decoded]:
     """The images in the order of ``names``, of which only a few hundred are held at a time."""
+    return in_order(partial(_decode_files, folder), names, workers, f"decodes {folder}")
+
+
+def in_order(
+    work: Callable[[list[str]], list[Result]],
+    names: Iterable[str],
+    workers: int | None,
+    what: str,
+    chunk: int | None = None,
+) -> Iterator[Result]:
+    """What ``work`` makes of chunks of ``names``, in their order; bounded, in many processes.
+
+    Raises RunFailed where a process that ``what`` (a verb and its object) was killed.
+    """
     workers = workers or len(os.sched_getaffinity(0))
-    waiting: deque[Future[list[Decoded]]] = deque()
+    waiting: deque[Future[list[Result]]] = deque()
     rest = iter(names)
     with ProcessPoolExecutor(workers, mp_context=forking.shared()) as pool:
         try:
             while True:
-                while len(waiting) < AHEAD * workers and (chunk := list(islice(rest, CHUNK))):
-                    waiting.append(pool.submit(_decode_files, folder, chunk))
+                while len(waiting) < AHEAD * workers and (part := list(islice(rest, chunk or CHUNK))):
+                    waiting.append(pool.submit(work, part))
                 if not waiting:
                     return
                 yield from waiting.popleft().result()
         except BrokenProcessPool as error:
             raise RunFailed(
-                f"a process that decodes {folder} was killed (out of memory?): repeat with fewer "
+                f"a process that {what} was killed (out of memory?): repeat with fewer "
                 f"--workers than {workers}"
             ) from error
         finally:

@@ -1,28 +1,39 @@
-"""ImageNet-1k from class folders through torchvision; no held-out part, as in the papers."""
+"""ImageNet-1k, by the loader that RESPARSE_LOADER names; no held-out part, as in the papers."""
 
-import hashlib
-from collections.abc import Iterator
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from resparse.data import Data, Shape
+from resparse.data.places import NO_ROOT, prepared_folder
+from resparse.errors import Missing, UsageError
 
-from resparse.data import Batch, Shape
-from resparse.errors import Missing
-from resparse.seeds import derive, generator
+if TYPE_CHECKING:
+    from resparse.data.folder import Folders
 
 TRAIN, TEST = 1_281_167, 50_000
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
 SHAPE = Shape(classes=1000, image_shape=(3, 224, 224), train_size=TRAIN)
+LOADERS = ("torch", "ffcv")
+BETONS = ("train.beton", "val.beton")  # in the prepared folder
+
+
+def loader() -> str:
+    """RESPARSE_LOADER, else "torch"; raises UsageError for another. Never one for the other."""
+    name = os.environ.get("RESPARSE_LOADER") or "torch"
+    if name not in LOADERS:
+        raise UsageError(f"RESPARSE_LOADER is {name!r}; valid: {', '.join(LOADERS)}")
+    return name
 
 
 def missing(root: Path | None) -> str | None:
-    """One sentence on what is not there, or None: root/imagenet/{train,val}/<wnid>/*.JPEG."""
+    """One sentence on what is not there, or None.
+
+    root/imagenet/{train,val}/<wnid>/*.JPEG, or for ffcv what `data prepare imagenet` made of them.
+    """
+    if loader() == "ffcv":
+        return _unprepared(root)
     if root is None:
-        return "no data root: give --data-root DIR or set RESPARSE_DATA (imagenet is needed there)"
+        return f"{NO_ROOT} (imagenet is needed there)"
     for split in ("train", "val"):
         folder = root / "imagenet" / split
         classes = sum(p.is_dir() for p in folder.iterdir()) if folder.is_dir() else 0
@@ -34,92 +45,43 @@ def missing(root: Path | None) -> str | None:
     return None
 
 
-class _Seeded(Dataset[Any]):
-    """Draws each image's augmentation from (seed, epoch, index), so that order does not matter."""
+def _unprepared(root: Path | None) -> str | None:
+    from resparse.data.ffcv_loader import require_ffcv
 
-    def __init__(self, images: Any, seed: int) -> None:
-        self.images, self.seed = images, seed
-
-    def __getitem__(self, at: tuple[int, int]) -> Any:
-        epoch, index = at
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(self.seed, "augment", epoch, index))
-            return self.images[index]
-
-
-class _Steps(Sampler[list[tuple[int, int]]]):
-    """(epoch, index) batches of steps start .. stop - 1."""
-
-    def __init__(self, size: int, seed: int, batch_size: int, start: int, stop: int) -> None:
-        self.size, self.seed, self.batch_size = size, seed, batch_size
-        self.start, self.stop = start, stop
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        per_epoch = self.size // self.batch_size
-        for epoch in range(self.start // per_epoch, -(-self.stop // per_epoch)):
-            order = torch.randperm(self.size, generator=generator(self.seed, "order", epoch))
-            first = max(self.start - epoch * per_epoch, 0)
-            for step in range(first, min(self.stop - epoch * per_epoch, per_epoch)):
-                part = order[step * self.batch_size : (step + 1) * self.batch_size]
-                yield [(epoch, index) for index in part.tolist()]
-
-
-class ImageNet:
-    """RandomResizedCrop 224 and flips to train; resize 256 and centre crop 224 to test."""
-
-    name = "imagenet"
-    classes = SHAPE.classes
-    image_shape = SHAPE.image_shape
-
-    def __init__(self, root: Path, workers: int = 8) -> None:
-        from torchvision import datasets, transforms
-
-        tail = [transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
-        grow = [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip()]
-        shrink = [transforms.Resize(256), transforms.CenterCrop(224)]
-        self.train = datasets.ImageFolder(
-            str(root / "imagenet" / "train"), transforms.Compose(grow + tail)
-        )
-        self.test = datasets.ImageFolder(
-            str(root / "imagenet" / "val"), transforms.Compose(shrink + tail)
-        )
-        for split, images, count in (("train", self.train, TRAIN), ("val", self.test, TEST)):
-            if len(images) != count:
-                raise Missing(
-                    f"ImageNet {split} has {len(images)} images of {count}: complete the folder"
-                )
-        self.train_size, self.workers = TRAIN, workers
-        digest = hashlib.sha256()
-        for images in (self.train, self.test):
-            for path, label in images.samples:
-                digest.update(f"{Path(path).name} {label}\n".encode())
-        self.sha256 = digest.hexdigest()
-
-    def size(self, split: str) -> int:
-        """No validation part: the papers train on all training images."""
-        return {"train": TRAIN, "val": 0, "test": TEST}[split]
-
-    def train_batches(self, seed: int, batch_size: int, start: int, stop: int) -> Iterator[Batch]:
-        """Steps start .. stop - 1, the same whatever the number of workers."""
-        yield from DataLoader(
-            _Seeded(self.train, seed),
-            batch_sampler=_Steps(TRAIN, seed, batch_size, start, stop),
-            num_workers=self.workers,
-            pin_memory=True,
-            generator=generator(seed, "loader", start),  # else it draws from the global RNG
-        )
-
-    def eval_batches(self, split: str, batch_size: int) -> Iterator[Batch]:
-        """The 50,000 validation images, which are the papers' test set."""
-        yield from DataLoader(self.test, batch_size, num_workers=self.workers, pin_memory=True)
-
-
-def load(root: Path | None) -> ImageNet:
-    """Raises Missing when the folders are not complete."""
-    lack = missing(root)
-    if lack is not None or root is None:
-        raise Missing(lack or "no data root")
     try:
-        return ImageNet(root)
+        require_ffcv()
+        folder = prepared_folder("imagenet", root)
+    except Missing as error:
+        return str(error)
+    lack = [name for name in BETONS if not (folder / f"{name}.json").is_file()]
+    remedy = "run RESPARSE_LOADER=ffcv resparse data prepare imagenet"
+    return f"ImageNet-1k for FFCV: {folder} has no {lack[0]}; {remedy}" if lack else None
+
+
+def load(root: Path | None) -> Data:
+    """Raises Missing when it is not complete, Corrupt when a prepared file is not what it was."""
+    lack = missing(root)
+    if lack is not None:
+        raise Missing(lack)
+    loaded: Data
+    if loader() == "ffcv":
+        from resparse.data.ffcv_loader import Betons
+
+        folder = prepared_folder("imagenet", root)
+        loaded = Betons("imagenet", *(folder / name for name in BETONS))
+    else:
+        loaded = _folders(root or Path())
+    for split, count in (("train", TRAIN), ("test", TEST)):
+        if loaded.size(split) != count:
+            found = loaded.size(split)
+            raise Missing(f"ImageNet {split} has {found} images of {count}: complete the folder")
+    return loaded
+
+
+def _folders(root: Path) -> "Folders":
+    from resparse.data.folder import Folders
+
+    try:
+        return Folders("imagenet", root / "imagenet" / "train", root / "imagenet" / "val")
     except FileNotFoundError as error:
         raise Missing(f"ImageNet: {error}") from error

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resparse.data import class_folders, counts, decoding, duplicates, image_list, manifest, places
-from resparse.data.imagenet import MEAN, SHAPE, STD, TEST, TRAIN
+from resparse.data.folder import MEAN, STD
+from resparse.data.imagenet import SHAPE, TEST, TRAIN
 from resparse.data.jpeg import decoder
 from resparse.data.manifest import Manifest
 from resparse.data.prepare import raise_all

@@ -1,0 +1,149 @@
+"""FFCV's file format .beton: what lies where in it, and whether a file is whole.
+
+FFCV itself opens what a killed writer left and decodes whatever lies there. Here a file is used
+only with the manifest that its writer put beside it last, <file>.json, and as that says it is.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from resparse.errors import Corrupt, Missing
+from resparse.files import file_sha256, write_json
+
+SCHEMA, VERSION = 1, 2  # of the manifest; of FFCV's format
+JPG, RAW = 0, 1
+FIELDS = ((2, b"image"), (1, b"label"))  # FFCV's type numbers: RGB image, integer
+HEADER = np.dtype(
+    [("version", "<u2"), ("fields", "<u2"), ("page", "<u4"), ("samples", "<u8"), ("table", "<u8")],
+    align=True,
+)
+FIELD = np.dtype([("type", "u1"), ("name", "S16"), ("arguments", "u1", 1024)])
+IMAGE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("pointer", "<u8")])
+SAMPLE = np.dtype([("image", IMAGE), ("label", "<i8")], align=True)
+PLACE = np.dtype([("sample", "<u8"), ("pointer", "<u8"), ("size", "<u8")])
+SAMPLES_AT = HEADER.itemsize + len(FIELDS) * FIELD.itemsize
+Array = NDArray[Any]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Settings(_Strict):
+    """How images are written: they decide the pixels, so they are part of the dataset's hash."""
+
+    mode: Literal["jpg", "raw", "proportion"] = "jpg"
+    max_resolution: int | None = Field(default=500, ge=1)  # pixels of the longer side; None: all
+    quality: int = Field(default=90, ge=1, le=100)  # of the JPEGs
+    proportion: float = Field(default=0.5, ge=0, le=1)  # JPEGs in mode "proportion", the rest raw
+
+
+class Sidecar(_Strict):
+    """The manifest of one .beton."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    settings: Settings
+    samples: int
+    classes: list[str]  # by label
+    bytes: int
+    sha256: str
+    dataset_sha256: str  # of the list of images, as sha256sum prints it
+    encoder: str  # what decoded, resized and encoded them
+
+
+class Beton(NamedTuple):
+    """A file that is whole: SAMPLE by number, and the bytes of each image."""
+
+    path: Path
+    sidecar: Sidecar
+    samples: Array
+    sizes: Array
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where the manifest of a .beton lies."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_sidecar(path: Path, sidecar: Sidecar) -> None:
+    """Atomic; the last thing that a writer does."""
+    write_json(sidecar_of(path), sidecar.model_dump(by_alias=True))
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Raises Missing where a .beton has no manifest, Corrupt where that is not one."""
+    beside = sidecar_of(path)
+    if not beside.is_file():
+        raise Missing(f"{beside} is missing, so {path.name} is not used; write it again")
+    try:
+        made = Sidecar.model_validate_json(beside.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Corrupt(f"{beside}: {where}: {first['msg']}; write {path.name} again") from error
+    if made.schema_ != SCHEMA:
+        raise Corrupt(f"{beside} has schema {made.schema_}; valid: {SCHEMA}; write it again")
+    return made
+
+
+def read(path: Path) -> Beton:
+    """A .beton that is what its manifest says, to the last bit; else Missing or Corrupt."""
+    said = read_sidecar(path)
+    if not path.is_file():
+        raise Missing(f"{path} is missing, and its manifest is there; write it again")
+    if (size := path.stat().st_size) != said.bytes:
+        raise Corrupt(f"{path} has {size:,} bytes; valid: {said.bytes:,}; write it again")
+    samples, sizes = structure(path, said.samples, len(said.classes))
+    if (found := file_sha256(path)) != said.sha256:
+        raise Corrupt(
+            f"{path} was changed after it was written: sha256 {found}; valid: {said.sha256}; "
+            "write it again"
+        )
+    return Beton(path, said, samples, sizes)
+
+
+def structure(path: Path, samples: int, classes: int) -> tuple[Array, Array]:
+    """SAMPLE by number and bytes of each image; raises Corrupt naming what does not fit."""
+    size = path.stat().st_size
+    if size < SAMPLES_AT:
+        raise Corrupt(f"{path} has {size:,} bytes, less than a header; write it again")
+    header = np.fromfile(path, HEADER, 1)[0]
+    found = np.fromfile(path, FIELD, len(FIELDS), offset=HEADER.itemsize)
+    fields = tuple((int(kind), bytes(name)) for kind, name in found[["type", "name"]])
+    table = int(header["table"])
+    for what, is_now, valid in (
+        ("version", int(header["version"]), VERSION),
+        ("fields", fields if header["fields"] == len(FIELDS) else int(header["fields"]), FIELDS),
+        ("samples", int(header["samples"]), samples),
+        ("the end of its allocation table", table + samples * PLACE.itemsize, size),
+    ):
+        if is_now != valid:
+            raise Corrupt(f"{path}: {what}: {is_now}; valid: {valid}; write it again")
+    read = np.fromfile(path, SAMPLE, samples, offset=SAMPLES_AT)
+    places = np.sort(np.fromfile(path, PLACE, offset=table), order="sample")
+    _check_places(path, read, places, table, classes)
+    return read, places["size"].astype(np.int64)
+
+
+def _check_places(path: Path, samples: Array, places: Array, table: int, classes: int) -> None:
+    """Raise Corrupt at the first sample that is not where, or not what, it should be."""
+    image, pointer, sizes = samples["image"], places["pointer"], places["size"]
+    pixels = 3 * image["height"].astype(np.uint64) * image["width"].astype(np.uint64)
+    order = np.argsort(pointer)
+    free = np.empty(len(samples), np.uint64)  # where each image may end
+    free[order] = np.append(pointer[order][1:], np.uint64(table))
+    for what, right in (
+        ("is not in the allocation table", places["sample"] == np.arange(len(samples))),
+        ("lies elsewhere than the allocation table says", image["pointer"] == pointer),
+        ("begins before the data", pointer >= SAMPLES_AT + samples.nbytes),
+        ("runs into what follows", (pointer + sizes <= free) & (sizes > 0)),
+        ("has an unknown mode or no pixels", (image["mode"] <= RAW) & (pixels > 0)),
+        ("has not the bytes of its size", (image["mode"] == JPG) | (sizes == pixels)),
+        ("has no valid label", (samples["label"] >= 0) & (samples["label"] < classes)),
+    ):
+        if not right.all():
+            raise Corrupt(f"{path}: sample {int(np.argmin(right))} {what}; write it again")
