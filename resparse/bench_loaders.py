@@ -7,11 +7,12 @@ images are the folder's, epoch after epoch.
 
 import multiprocessing
 import os
+import re
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,9 +22,10 @@ from resparse.data.beton import Settings
 from resparse.errors import Missing, RunFailed, UsageError, VerdictFailed
 
 FOLDER = "imagenet-sample"  # below the data root: <wnid>/*.JPEG
-RESOLUTIONS, QUALITY, MODE = (400, 500), 90, "jpg"
+RESOLUTIONS, QUALITY = (400, 500), 90
 REQUIRED, REQUIRED_AT = 3.0, 400  # times the torch loader, at this max_resolution
 SAMPLE_S = 0.25  # between looks at the memory
+Speed = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class Row:
     loader: str
     max_resolution: int | None  # None: the original files
     images_per_s: float
+    cpu_ms: float  # of all its processes for an image: what other work on the machine changes less
     peak_mib: float
     ratio: float = 1.0  # to the torch loader's images_per_s
 
@@ -63,14 +66,15 @@ def loaders_report(
             path = folder
             if resolution is not None:
                 path = Path(name) / f"{resolution}.beton"
-                settings = Settings(mode=MODE, max_resolution=resolution, quality=QUALITY)
+                settings = Settings(max_resolution=resolution, quality=QUALITY)
                 beton_writer.write(folder, path, settings, workers=workers)
-            speed, peak = measured(path, images, workers, batch)
+            speed, cpu_ms, peak = measured(path, images, workers, batch)
             loader, first = ("ffcv", rows[0].images_per_s) if rows else ("torch", speed)
             row = Row(
                 loader=loader,
                 max_resolution=resolution,
                 images_per_s=speed,
+                cpu_ms=cpu_ms,
                 peak_mib=peak,
                 ratio=speed / first,
             )
@@ -79,8 +83,8 @@ def loaders_report(
     return rows
 
 
-def measured(path: Path, images: int, workers: int, batch: int) -> tuple[float, float]:
-    """(images a second, peak MiB) of the loader for ``path``, a folder or a .beton."""
+def measured(path: Path, images: int, workers: int, batch: int) -> tuple[float, float, float]:
+    """(images a second, CPU milliseconds an image, peak MiB) of the loader for ``path``, a folder or a .beton."""
     context = multiprocessing.get_context("spawn")
     answers, end = context.Pipe(duplex=False)
     process = context.Process(target=_main, args=(end, path, images, workers, batch))
@@ -88,15 +92,17 @@ def measured(path: Path, images: int, workers: int, batch: int) -> tuple[float, 
     end.close()
     with _peak_mib(process.pid or 0) as peak:
         try:
-            speed: float = answers.recv()
+            speed, cpu_ms = answers.recv()
         except EOFError:
             raise RunFailed(f"the process that loads {path} ended without an answer") from None
         finally:
             process.join()
-    return speed, peak[0]
+    return speed, cpu_ms, peak[0]
 
 
-def _main(end: "Connection[float, None]", path: Path, images: int, workers: int, batch: int) -> None:
+def _main(
+    end: "Connection[Speed, None]", path: Path, images: int, workers: int, batch: int
+) -> None:
     import torch
 
     from resparse.data.ffcv_loader import Betons
@@ -105,19 +111,20 @@ def _main(end: "Connection[float, None]", path: Path, images: int, workers: int,
     torch.set_num_threads(1)
     make: Any = Folders if path.is_dir() else Betons
     data = make("bench", path, path, workers=workers)
-    end.send(images_per_s(data, images, batch, time.perf_counter))
+    end.send(speed(data, images, batch, lambda: (time.perf_counter(), tree_cpu_s(os.getpid()))))
 
 
-def images_per_s(data: Any, images: int, batch: int, clock: Callable[[], float]) -> float:
-    """At least ``images`` images after an epoch of warm-up, in seconds of ``clock``."""
+def speed(data: Any, images: int, batch: int, clocks: Callable[[], Speed]) -> Speed:
+    """(images a second, milliseconds an image) by two clocks, after an epoch of warm-up."""
     warmup, counted = -(-data.train_size // batch), -(-images // batch)
     endless = data.train_batches(0, batch, 0, 10 * (warmup + counted))
-    began = 0.0
+    began = (0.0, 0.0)
     for number, _ in enumerate(endless, start=1):
         if number == warmup:
-            began = clock()
+            began = clocks()
         if number == warmup + counted:
-            return counted * batch / (clock() - began)
+            wall, cpu = (now - then for now, then in zip(clocks(), began, strict=True))
+            return counted * batch / wall, 1e3 * cpu / (counted * batch)
     raise RuntimeError("the loader ended")
 
 
@@ -139,30 +146,47 @@ def _peak_mib(pid: int) -> Iterator[list[float]]:
         thread.join()
 
 
-def tree_mib(pid: int) -> float:
-    """MiB that a process and all below it have now: proportional set sizes, mapped files included."""
-    total, waiting = 0, [pid]
+def tree(pid: int) -> Iterator[Path]:
+    """/proc/N of a process and of all below it; it may be gone when it is looked at."""
+    waiting = [pid]
     while waiting:
         at = Path(f"/proc/{waiting.pop()}")
-        try:
-            rollup = (at / "smaps_rollup").read_text()
+        yield at
+        with suppress(OSError):
             for task in (at / "task").iterdir():
                 waiting += [int(child) for child in (task / "children").read_text().split()]
-        except (OSError, ValueError):  # it has ended
-            continue
-        kib = next((text.split()[1] for text in rollup.splitlines() if text[:4] == "Pss:"), "0")
-        total += int(kib)
-    return total / 1024
 
 
-HEADER = f"{'loader':8} {'resolution':>10} {'images/s':>9} {'peak MiB':>9} {'ratio':>6}"
+def tree_mib(pid: int) -> float:
+    """MiB that a process and all below it have now: proportional set sizes, mapped files included."""
+    kib = 0
+    for at in tree(pid):
+        with suppress(OSError):
+            found = re.search(r"^Pss: +(\d+) kB", (at / "smaps_rollup").read_text(), re.M)
+            kib += int(found[1]) if found else 0
+    return kib / 1024
+
+
+def tree_cpu_s(pid: int) -> float:
+    """CPU seconds so far of a process and of all below it that live."""
+    ticks = 0
+    for at in tree(pid):
+        with suppress(OSError):
+            after_name = (at / "stat").read_text().rpartition(")")[2].split()
+            ticks += int(after_name[11]) + int(after_name[12])  # user, system
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+HEADER = (
+    f"{'loader':8} {'resolution':>10} {'images/s':>9} {'CPU ms':>7} {'peak MiB':>9} {'ratio':>6}"
+)
 
 
 def line(row: Row) -> str:
     """One row of the table under HEADER."""
     resolution = row.max_resolution or "original"
     return (
-        f"{row.loader:8} {resolution:>10} {row.images_per_s:9.1f} {row.peak_mib:9.0f} "
+        f"{row.loader:8} {resolution:>10} {row.images_per_s:9.1f} {row.cpu_ms:7.2f} {row.peak_mib:9.0f} "
         f"{row.ratio:6.2f}"
     )
 
@@ -173,7 +197,7 @@ def as_json(rows: list[Row], images: int, workers: int, batch: int) -> dict[str,
         "images": images,
         "workers": workers,
         "batch": batch,
-        "mode": MODE,
+        "mode": "jpg",
         "quality": QUALITY,
         "rows": [asdict(row) for row in rows],
         "required_ratio": REQUIRED,

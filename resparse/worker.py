@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from resparse import data, models, precision, registry, workloads
+from resparse.data import imagenet
 from resparse.data.memory import InMemory
 from resparse.distributions import layer_counts
 from resparse.errors import ResparseError, RunFailed
@@ -61,6 +62,7 @@ def code_of(run: Run, root: Path | None = None) -> str:
     here = Path(__file__).resolve().parent
     files = [here / f"{part}.py" for part in (*_RULES, *_PARTS, *_LOOP)]
     files += [data.source(run.dataset), here / "data" / "__init__.py", here / "data" / "memory.py"]
+    files += imagenet.files() if run.dataset == "imagenet" else []
     files += [models.source(run.model), here / "models" / "__init__.py"]
     files += [_method_file(run, root)]
     # a child is the work of its parent's code too
@@ -120,6 +122,7 @@ def train_and_commit(
                 "wall_s": round(time.monotonic() - began, 3),
                 "device": device if device == "cpu" else torch.cuda.get_device_name(device),
                 "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+                "data": getattr(images, "provenance", {"loader": type(images).__name__}),
                 "threads": torch.get_num_threads(),
                 "determinism": precision.determinism(run.precision, device),
             },

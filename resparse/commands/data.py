@@ -4,13 +4,17 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resparse.commands import options
 from resparse.errors import UsageError
 
+if TYPE_CHECKING:
+    from resparse.data.beton import Settings
+
 SUMMARY = "prepare a dataset from its published files, or verify one"
 EXAMPLE = "resparse data prepare cifar10 --data-root ~/data"
+WRITE = {"mode": "write_mode", "max_resolution": "max_resolution", "quality": "quality"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +29,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prepared", type=options.folder, metavar="DIR", help=text)
     text = "images that are there twice are named in the manifest instead of refused"
     parser.add_argument("--accept-duplicates", action="store_true", help=text)
+    text = "ImageNet for RESPARSE_LOADER=ffcv: images as JPEGs (default), pixels, or half of each"
+    parser.add_argument("--write-mode", choices=("jpg", "raw", "proportion"), help=text)
+    text = "the same: pixels of the longer side at most (default: 500)"
+    parser.add_argument("--max-resolution", type=options.whole, metavar="N", help=text)
+    text = "the same: of the JPEGs, 1 to 100 (default: 90)"
+    parser.add_argument("--quality", type=options.whole, metavar="N", help=text)
     text = "processes that decode ImageNet (default: one per core)"
     parser.add_argument("--workers", type=options.whole, metavar="N", help=text)
 
@@ -39,6 +49,7 @@ def execute(given: argparse.Namespace) -> int:
         raise UsageError(f"data {given.action} {given.name!r}; valid: {', '.join(valid)}")
     root = options.data_root(given)
     folder = places.prepared_folder(given.name, root, given.prepared)
+    _settings(given)
     began = time.monotonic()
     act = _imagenet if given.name == "imagenet" else _tensors
     report = act(given, root, folder)
@@ -71,8 +82,26 @@ def _imagenet(given: argparse.Namespace, root: Path | None, folder: Path) -> dic
     root = places.require_root("imagenet", root)
     act = getattr(imagenet_folders, given.action)
     choice = {"workers": given.workers, "accept_duplicates": given.accept_duplicates}
+    if given.action == "prepare":
+        choice["settings"] = _settings(given)
     report: dict[str, Any] = act(root / "imagenet", folder, **choice)
     return report
+
+
+def _settings(given: argparse.Namespace) -> "Settings":
+    """How ImageNet is written; raises UsageError where it is not written and something was said."""
+    from resparse.data.beton import Settings
+    from resparse.data.imagenet import loader
+    from resparse.reading import read
+
+    said = {key: value for key, name in WRITE.items() if (value := getattr(given, name))}
+    if said and (given.action, given.name, loader()) != ("prepare", "imagenet", "ffcv"):
+        option = WRITE[next(iter(said))].replace("_", "-")
+        raise UsageError(
+            f"--{option} in data {given.action} {given.name} for the loader {loader()}; valid: only "
+            "in RESPARSE_LOADER=ffcv resparse data prepare imagenet"
+        )
+    return read(Settings, said, "data prepare imagenet")
 
 
 def _text(report: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256, write_json
+from resparse.reading import Table
 
 SCHEMA, VERSION = 1, 2  # of the manifest; of FFCV's format
 JPG, RAW = 0, 1
@@ -33,7 +34,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Settings(_Strict):
+class Settings(Table):
     """How images are written: they decide the pixels, so they are part of the dataset's hash."""
 
     mode: Literal["jpg", "raw", "proportion"] = "jpg"

@@ -36,7 +36,7 @@ from resparse.data.beton import (
     structure,
     write_sidecar,
 )
-from resparse.data.jpeg import decode
+from resparse.data.jpeg import decode, decoder
 from resparse.errors import Corrupt, Missing, UsageError
 from resparse.files import file_sha256, sync_folder, writing
 
@@ -88,9 +88,7 @@ def _encode(path: Path, name: str, settings: Settings) -> Encoded:
     return Encoded(name, digest, RAW, height, width, pixels.tobytes(), "")
 
 
-def write(
-    folder: Path, path: Path, settings: Settings, *, workers: int | None = None
-) -> Sidecar:
+def write(folder: Path, path: Path, settings: Settings, *, workers: int | None = None) -> Sidecar:
     """Write the images of folder/<wnid>/*.JPEG to ``path``, check and decode all, then its manifest.
 
     Killed anywhere, it leaves nothing that is used. Raises Corrupt naming the files that are not
@@ -126,16 +124,9 @@ def write(
     return made
 
 
-def decoder() -> str:
-    """What decodes JPEGs here: another version may give other pixels."""
-    from resparse.data.prepare import decoder
-
-    return decoder()
-
-
 @contextlib.contextmanager
 def _aside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """An empty file beside ``path``, held by this process alone and deleted if it is still there."""
+    """An empty file beside ``path``, held by this process alone, deleted if it is still there."""
     aside = path.with_name(f".{path.name}.tmp")
     with writing(path), aside.open("ab") as held:
         try:

@@ -70,7 +70,9 @@ def in_order(
     with ProcessPoolExecutor(workers, mp_context=forking.shared()) as pool:
         try:
             while True:
-                while len(waiting) < AHEAD * workers and (part := list(islice(rest, chunk or CHUNK))):
+                while len(waiting) < AHEAD * workers and (
+                    part := list(islice(rest, chunk or CHUNK))
+                ):
                     waiting.append(pool.submit(work, part))
                 if not waiting:
                     return

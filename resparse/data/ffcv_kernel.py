@@ -27,7 +27,9 @@ def require_ffcv() -> tuple[Any, Any]:
     try:
         from ffcv.libffcv import ctypes_imdecode, ctypes_resize, lib
     except (ImportError, OSError) as error:
-        raise Missing(f"the ffcv loader needs FFCV, which is not here ({error}): {INSTALL}") from error
+        raise Missing(
+            f"the ffcv loader needs FFCV, which is not here ({error}): {INSTALL}"
+        ) from error
     finally:
         torch.set_num_threads(threads)  # importing FFCV sets it to 1
     lib["_ZN2cv13setNumThreadsEi"](1)  # OpenCV's own threads are more than there are cores
@@ -41,9 +43,7 @@ def kernel() -> Callable[..., int]:
 
     imdecode, resize = require_ffcv()
 
-    def decode(
-        data, pointers, sizes, modes, heights, widths, boxes, flips, table, out
-    ):  # type: ignore[no-untyped-def]
+    def decode(data, pointers, sizes, modes, heights, widths, boxes, flips, table, out):  # type: ignore[no-untyped-def]
         """Rows of ``out`` (N, 3, S, S) float32: boxes cut out, resized, flipped, looked up.
 
         Images are ``sizes`` bytes of ``data`` from ``pointers`` on; ``table`` is (3, 256).
@@ -64,7 +64,9 @@ def kernel() -> Callable[..., int]:
                 if imdecode(stored, sizes[row], h, w, source, h, w, 0, 0, 1, 1, False, False) != 0:
                     return row
             top, left, high, wide = boxes[row]
-            resize(0, source, h, w, top, top + high, left, left + wide, small.ctypes.data, side, side)
+            resize(
+                0, source, h, w, top, top + high, left, left + wide, small.ctypes.data, side, side
+            )
             for y in range(side):
                 for x in range(side):
                     at = side - 1 - x if flips[row] else x

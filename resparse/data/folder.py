@@ -48,7 +48,7 @@ class Folders:
     RandomResizedCrop 224 and flips to train; resize 256 and centre crop 224 to test.
     """
 
-    image_shape = (3, TRAIN_SIZE, TRAIN_SIZE)
+    image_shape: tuple[int, ...] = (3, TRAIN_SIZE, TRAIN_SIZE)
 
     def __init__(
         self, name: str, train: Path, test: Path, *, workers: int = 8, share: Share = WHOLE

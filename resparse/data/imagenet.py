@@ -25,6 +25,12 @@ def loader() -> str:
     return name
 
 
+def files() -> list[Path]:
+    """The code that makes the chosen loader's batches."""
+    parts = {"torch": ("folder",), "ffcv": ("ffcv_loader", "ffcv_kernel", "beton", "crops")}
+    return [Path(__file__).with_name(f"{part}.py") for part in (*parts[loader()], "order")]
+
+
 def missing(root: Path | None) -> str | None:
     """One sentence on what is not there, or None.
 

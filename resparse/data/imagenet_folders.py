@@ -1,4 +1,4 @@
-"""ImageNet-1k as class folders: checked whole, and its hashes kept.
+"""ImageNet-1k as class folders: checked whole, its hashes kept, its fast format made from it.
 
 16 bytes are held for each image, so that duplicates are seen; all else streams.
 """
@@ -11,17 +11,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resparse.data import class_folders, counts, decoding, duplicates, image_list, manifest, places
+from resparse.data import (
+    beton_writer,
+    class_folders,
+    counts,
+    decoding,
+    duplicates,
+    image_list,
+    manifest,
+    places,
+)
+from resparse.data.beton import Settings, read_sidecar, sidecar_of
+from resparse.data.ffcv_kernel import require_ffcv
 from resparse.data.folder import MEAN, STD
-from resparse.data.imagenet import SHAPE, TEST, TRAIN
+from resparse.data.imagenet import BETONS, SHAPE, TEST, TRAIN, loader
 from resparse.data.jpeg import decoder
 from resparse.data.manifest import Manifest
 from resparse.data.prepare import raise_all
-from resparse.errors import Missing, ResparseError
+from resparse.errors import Corrupt, Missing, ResparseError
 from resparse.files import file_sha256, writing
 
 REMEDY = "restore it from the original archives"
 LISTS = {"train.sha256", "val.sha256"}
+IMAGE_BYTES = 80_000  # of an image at 500 pixels in quality 90, roughly
 FAULTS = 1000  # sentences kept: a folder of another dataset would make a million
 
 
@@ -53,21 +65,52 @@ def prepare(
     workers: int | None = None,
     accept_duplicates: bool = False,
     expected: Expected | None = None,
+    settings: Settings | None = None,
 ) -> dict[str, Any]:
-    """Check root/{train,val} and keep every file's sha256 in ``folder``; the images stay there."""
+    """Check root/{train,val}, keep every file's sha256 and write the fast format to ``folder``.
+
+    The fast format is that of the loader that RESPARSE_LOADER names: torch's are the folders.
+    """
+    settings, fast = settings or Settings(), loader() == "ffcv"
+    if fast:
+        require_ffcv()
     try:
         said = manifest.read(folder, "imagenet")
-        manifest.check_files(folder, said, LISTS)
+        manifest.check_files(folder, said, LISTS | set(BETONS if fast else ()))
+        _require_settings(folder, settings)
         return _report(said, folder, "already prepared and intact")
     except ResparseError as error:
         why = str(error)
     found = _scan(root, expected or Expected())
-    with places.replacing(folder, 200_000_000) as aside:  # the hashes
+    images = sum(sum(classes.values()) for classes in found.values())
+    need_bytes = images * (150 + IMAGE_BYTES * fast)
+    with places.replacing(folder, need_bytes) as aside:
         checked = _check(root, found, aside, workers, accept_duplicates)
         files = [aside / f"{split}.sha256" for split in found]
+        files += write_fast_format(root, aside, settings, workers)
         made = _manifest(found, files, checked.duplicates)
         manifest.write(aside, made)
     return _report(made, folder, "prepared", checked) | {"because": why}
+
+
+def write_fast_format(
+    root: Path, folder: Path, settings: Settings, workers: int | None = None
+) -> list[Path]:
+    """root/{train,val} as .beton files with their manifests in ``folder``; none for torch."""
+    if loader() != "ffcv":
+        return []
+    files = []
+    for name in BETONS:
+        beton_writer.write(root / Path(name).stem, folder / name, settings, workers=workers)
+        files += [folder / name, sidecar_of(folder / name)]
+    return files
+
+
+def _require_settings(folder: Path, settings: Settings) -> None:
+    """Raise Corrupt where the fast format was written otherwise."""
+    for name in BETONS if loader() == "ffcv" else ():
+        if (found := read_sidecar(folder / name).settings) != settings:
+            raise Corrupt(f"{folder / name} was written as {found}; valid: {settings}")
 
 
 def verify(

@@ -49,7 +49,7 @@ def steps(
         raise UsageError(f"batch size {batch_size} for {size} images; valid: 1 to {size}")
     if batch_size % share.world:
         raise UsageError(
-            f"batch size {batch_size} for {share.world} processes; valid: a multiple of their number"
+            f"batch size {batch_size} for {share.world} processes; valid: a multiple of that"
         )
     per_epoch = size // batch_size
     for epoch in range(start // per_epoch, -(-stop // per_epoch)):
@@ -57,6 +57,21 @@ def steps(
         for step in range(max(start, epoch * per_epoch), min(stop, (epoch + 1) * per_epoch)):
             first = (step - epoch * per_epoch) * batch_size
             yield Step(epoch, step, order[first : first + batch_size])
+
+
+def over_processes(*counts: int) -> list[int]:
+    """Each count summed over the processes of torch.distributed; as it is where there are none.
+
+    Integers: correct and seen images of an evaluation add up exactly, at any number of processes.
+    """
+    from torch import distributed
+
+    summed = torch.tensor(counts, dtype=torch.int64)
+    if distributed.is_available() and distributed.is_initialized():
+        if distributed.get_backend() == "nccl":
+            summed = summed.cuda()
+        distributed.all_reduce(summed)
+    return [int(count) for count in summed]
 
 
 def mine(rows: Tensor, share: Share) -> Tensor:
