@@ -10,6 +10,7 @@ from nox.command import CommandFailed
 
 ROOT = Path(__file__).resolve().parent
 BUILD = "requirements/build.lock"
+LOCK = "ffcv" if os.environ.get("RESPARSE_LOADER") == "ffcv" else "default"  # of all sessions
 PAPERS = {"itop": "", "rigl_repro": "rigl_", "lottery_sanity": "lottery_"}  # folder: prefix
 MEANINGS = {
     0: "fine",
@@ -39,7 +40,7 @@ def find_uv(session: nox.Session) -> str:
     return uv if found else session.error("uv was not found: python3 -m pip install uv")
 
 
-def environment(session: nox.Session, lock: str = "default") -> str:
+def environment(session: nox.Session, lock: str = LOCK) -> str:
     """Return the Python of the lock's environment, shared by all sessions, complete and active.
 
     It holds the lock and this checkout in place; a stamp, written last, says that both are there.
@@ -51,6 +52,8 @@ def environment(session: nox.Session, lock: str = "default") -> str:
     project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:12]
     complete = f"{lock_hash(lock)} {project} {ROOT} on its path\n"
     if not stamp.is_file() or stamp.read_text() != complete:
+        if lock == "ffcv" and os.system("pkg-config --exists libturbojpeg opencv4"):
+            session.error("apt-get install -y libturbojpeg0-dev libopencv-dev pkg-config: for FFCV")
         stamp.unlink(missing_ok=True)
         uv = find_uv(session)
         pinned = ("--require-hashes", "-b", BUILD, "-r", f"requirements/{lock}.lock")
@@ -71,7 +74,7 @@ def explained(code: int) -> str:
 
 def resparse(session: nox.Session, *args: str) -> None:
     """Run a resparse command; the last line says what its exit code means."""
-    python = environment(session)
+    python = environment(session, "ffcv" if "loaders" in args else LOCK)
     try:  # Ctrl-C: resparse gets a minute to end its processes; the last checkpoints stay
         if session.run(python, "-m", "resparse", *args, interrupt_timeout=60):
             session.log(explained(0))
@@ -100,7 +103,7 @@ command("freeze", "Rerun from an empty store and rewrite baselines/frozen/.")
 command("compare", "Hold a method against the panel: -- path/to/my_method.py.")
 command("regression", "Retrain the panel's baselines and hold them against baselines/frozen/.")
 command("data", "Prepare or verify a dataset: -- prepare cifar10, -- verify cifar10.")
-command("bench", "Time the work on masks: -- masks.")
+command("bench", "Time the work on masks, or FFCV against torch: -- masks, -- loaders.")
 
 
 @nox.session

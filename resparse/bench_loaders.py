@@ -84,7 +84,7 @@ def loaders_report(
 
 
 def measured(path: Path, images: int, workers: int, batch: int) -> tuple[float, float, float]:
-    """(images a second, CPU milliseconds an image, peak MiB) of the loader for ``path``, a folder or a .beton."""
+    """(images a second, CPU ms an image, peak MiB) of the loader for a folder or a .beton."""
     context = multiprocessing.get_context("spawn")
     answers, end = context.Pipe(duplex=False)
     process = context.Process(target=_main, args=(end, path, images, workers, batch))
@@ -158,7 +158,7 @@ def tree(pid: int) -> Iterator[Path]:
 
 
 def tree_mib(pid: int) -> float:
-    """MiB that a process and all below it have now: proportional set sizes, mapped files included."""
+    """MiB of a process and all below it now: proportional set sizes, mapped files included."""
     kib = 0
     for at in tree(pid):
         with suppress(OSError):
@@ -186,8 +186,8 @@ def line(row: Row) -> str:
     """One row of the table under HEADER."""
     resolution = row.max_resolution or "original"
     return (
-        f"{row.loader:8} {resolution:>10} {row.images_per_s:9.1f} {row.cpu_ms:7.2f} {row.peak_mib:9.0f} "
-        f"{row.ratio:6.2f}"
+        f"{row.loader:8} {resolution:>10} {row.images_per_s:9.1f} {row.cpu_ms:7.2f} "
+        f"{row.peak_mib:9.0f} {row.ratio:6.2f}"
     )
 
 

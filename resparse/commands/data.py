@@ -98,8 +98,8 @@ def _settings(given: argparse.Namespace) -> "Settings":
     if said and (given.action, given.name, loader()) != ("prepare", "imagenet", "ffcv"):
         option = WRITE[next(iter(said))].replace("_", "-")
         raise UsageError(
-            f"--{option} in data {given.action} {given.name} for the loader {loader()}; valid: only "
-            "in RESPARSE_LOADER=ffcv resparse data prepare imagenet"
+            f"--{option} in data {given.action} {given.name} for the loader {loader()}; valid: "
+            "only in RESPARSE_LOADER=ffcv resparse data prepare imagenet"
         )
     return read(Settings, said, "data prepare imagenet")
 

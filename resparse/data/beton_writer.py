@@ -89,7 +89,7 @@ def _encode(path: Path, name: str, settings: Settings) -> Encoded:
 
 
 def write(folder: Path, path: Path, settings: Settings, *, workers: int | None = None) -> Sidecar:
-    """Write the images of folder/<wnid>/*.JPEG to ``path``, check and decode all, then its manifest.
+    """Write folder/<wnid>/*.JPEG to ``path``, check and decode all, then write the manifest.
 
     Killed anywhere, it leaves nothing that is used. Raises Corrupt naming the files that are not
     whole JPEGs, Missing where nothing can be written.
