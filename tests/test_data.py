@@ -248,15 +248,6 @@ def test_imagenet_folders_without_images_are_missing_too(tmp_path):
         data.load("imagenet", tmp_path)
 
 
-@pytest.mark.parametrize("start", [0, 1, 2, 3, 4, 8, 9])
-def test_imagenet_steps_can_start_anywhere(start):
-    whole = list(imagenet._Steps(10, 0, 3, 0, 10))
-    assert list(imagenet._Steps(10, 0, 3, start, 10)) == whole[start:]
-    assert [batch[0][0] for batch in whole] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
-    first = [index for batch in whole[:3] for _, index in batch]
-    assert len(set(first)) == 9
-
-
 def test_random_images_are_imagenet_shaped_and_always_the_same():
     one, same = synthetic.load(), synthetic.load()
     assert one.sha256 == same.sha256

@@ -1,0 +1,96 @@
+"""The torch loader on small class folders: order, resumption, shares, and how it is chosen."""
+
+import pytest
+import torch
+from PIL import Image
+from small_betons import folder_of
+from torchvision import transforms
+
+from resparse import data
+from resparse.data import imagenet
+from resparse.data.folder import MEAN, STD, Folders
+from resparse.data.order import Share
+from resparse.errors import Missing, UsageError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return folder_of(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def loaded(root):
+    return Folders("small", root, root, workers=0)
+
+
+def equal(one, other):
+    same = [torch.equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y)]
+    return bool(same) and all(same)
+
+
+def test_what_it_is(loaded):
+    assert (loaded.classes, loaded.train_size, loaded.image_shape) == (2, 8, (3, 224, 224))
+    assert [loaded.size(split) for split in ("train", "val", "test")] == [8, 0, 8]
+    assert loaded.provenance == {"loader": "torch"}
+
+
+def test_steps_are_the_same_from_any_start_and_with_processes(root, loaded):
+    whole = list(loaded.train_batches(3, 4, 0, 5))
+    assert [tuple(images.shape) for images, _ in whole] == [(4, 3, 224, 224)] * 5
+    assert equal(loaded.train_batches(3, 4, 3, 5), whole[3:])
+    assert equal(Folders("small", root, root, workers=2).train_batches(3, 4, 0, 5), whole)
+    assert not torch.equal(whole[0][0], whole[2][0])
+
+
+def test_processes_share_each_batch_and_the_test_images(root, loaded):
+    whole = list(loaded.train_batches(3, 4, 0, 2))
+    parts = [Folders("small", root, root, workers=0, share=Share(rank, 2)) for rank in (0, 1)]
+    for rank, part in enumerate(parts):
+        assert equal(part.train_batches(3, 4, 0, 2), [(x[rank::2], y[rank::2]) for x, y in whole])
+    images = torch.cat([x for part in parts for x, _ in part.eval_batches("test", 3)])
+    alone = torch.cat([x for x, _ in loaded.eval_batches("test", 3)])
+    assert torch.equal(images, torch.cat([alone[0::2], alone[1::2]]))
+
+
+def test_an_evaluated_image_by_hand(root, loaded):
+    """300 x 280 becomes 274 x 256, of which the centre is cut and normalised."""
+    path, label = loaded.test.samples[0]
+    assert label == 0
+    with Image.open(path) as image:
+        small = image.convert("RGB").resize((274, 256), Image.Resampling.BILINEAR)
+    pixels = transforms.ToTensor()(small.crop((25, 16, 249, 240)))
+    by_hand = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    found = next(iter(loaded.eval_batches("test", 1)))[0][0]
+    assert torch.allclose(found, by_hand, atol=1e-6)
+
+
+def test_an_unknown_loader_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("RESPARSE_LOADER", "dali")
+    with pytest.raises(UsageError, match="RESPARSE_LOADER is 'dali'; valid: torch, ffcv"):
+        data.load("imagenet", tmp_path)
+
+
+def test_ffcv_that_is_missing_names_its_packages_and_never_becomes_torch(monkeypatch, tmp_path):
+    import builtins
+
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.split(".")[0] == "ffcv":
+            raise ModuleNotFoundError("No module named 'ffcv'", name="ffcv")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setenv("RESPARSE_LOADER", "ffcv")
+    for split in ("train", "val"):  # torch would be ready
+        for number in range(1000):
+            (tmp_path / "imagenet" / split / f"n{number:08d}").mkdir(parents=True)
+    threads = torch.get_num_threads()
+    with pytest.raises(
+        Missing,
+        match=r"^the ffcv loader needs FFCV, which is not here \(No module named 'ffcv'\): apt-get "
+        r"install -y libturbojpeg0-dev libopencv-dev pkg-config, then uv pip install --require-h",
+    ):
+        data.load("imagenet", tmp_path)
+    assert "libturbojpeg0-dev libopencv-dev pkg-config" in imagenet.missing(tmp_path)
+    assert torch.get_num_threads() == threads
