@@ -7,9 +7,18 @@ from small_data import jpeg, write_files
 
 from resparse.data import beton, beton_writer
 from resparse.data.beton import Settings, Sidecar
+from resparse.data.ffcv_kernel import require_ffcv
+from resparse.data.ffcv_loader import Betons
+from resparse.errors import Missing
 from resparse.files import file_sha256
 
 CAT, DOG = "n00000001", "n00000002"
+RAW = Settings(mode="raw", max_resolution=None)
+try:
+    require_ffcv()
+    LACK = ""  # why FFCV cannot be used here
+except Missing as error:
+    LACK = str(error)
 
 
 def image_files(count=8, size=(300, 280)):
@@ -49,3 +58,12 @@ def raw_beton(path, count=4):
     )
     beton.write_sidecar(path, made)
     return path
+
+
+def write(folder, path, settings=RAW, **how):
+    beton_writer.write(folder, path, settings, **({"workers": 1} | how))
+    return path
+
+
+def load(path, **how):
+    return Betons("small", path, path, **({"workers": 2} | how))
