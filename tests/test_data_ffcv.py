@@ -32,7 +32,7 @@ def path(root, tmp_path_factory):
 
 
 def equal(one, other):
-    same = [torch.equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y)]
+    same = [torch.equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True)]
     return bool(same) and all(same)
 
 
@@ -143,8 +143,8 @@ def many(tmp_path_factory):
 
 def steps(folder, world, model="mobilenet_v1"):
     how = [str(folder), "--model", model, "--steps", "4", "--batch", "4"]
-    runner = ["-m", "torch.distributed.run", "--nproc-per-node", str(world)]
-    command = [sys.executable, *(runner + ["--standalone"] if world > 1 else []), str(SCRIPT)]
+    runner = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+    command = [sys.executable, *(runner if world > 1 else []), str(SCRIPT)]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, *how], check=False, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr[-3000:]

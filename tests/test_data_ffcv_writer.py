@@ -171,7 +171,7 @@ def test_prepare_writes_the_loaders_files(tmp_path, monkeypatch):
 
     files = prepare()["files"]
     assert {"train.beton", "train.beton.json", "val.beton", "val.beton.json"} < files.keys()
-    data = Betons("imagenet", folder / "train.beton", folder / "val.beton")
+    data = ffcv_loader.Betons("imagenet", folder / "train.beton", folder / "val.beton")
     assert (data.size("train"), data.size("test"), data.classes) == (8, 4, 2)
     assert prepare()["did"] == "already prepared and intact"
     assert "was written as mode='jpg'" in prepare(settings=RAW)["because"]

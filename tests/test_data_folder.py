@@ -24,7 +24,7 @@ def loaded(root):
 
 
 def equal(one, other):
-    same = [torch.equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y)]
+    same = [torch.equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True)]
     return bool(same) and all(same)
 
 
