@@ -145,15 +145,15 @@ def test_a_manifest_that_says_something_else(path, change, said):
 def test_a_file_that_was_swapped_for_another_whole_one(path, tmp_path):
     other = raw_beton(tmp_path / "y.beton")
     poke(other, FIRST, b"\x09")
-    os.replace(other, path)
+    other.replace(path)
     with pytest.raises(Corrupt, match=rf"sha256 {file_sha256(path)}; valid"):
         beton.read(path)
 
 
 @pytest.mark.parametrize("listed", [3, 5])
 def test_a_folder_that_changes_while_it_is_read(tmp_path, listed):
+    images = (raw_image(n) for n in range(4))
     with (tmp_path / "x").open("w+b") as file, pytest.raises(Corrupt) as caught:
-        images = (raw_image(n) for n in range(4))
         beton_writer._write(file, tmp_path, images, listed, [CAT, DOG])
     more = "n00000002/3.JPEG is new: the folder was changed; valid: a whole JPEG"
     fewer = "was changed while it was read: 4 of 5 images"

@@ -32,8 +32,10 @@ def path(root, tmp_path_factory):
 
 
 def equal(one, other):
-    same = [torch.equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True)]
-    return bool(same) and all(same)
+    pairs = list(zip(one, other, strict=True))
+    return bool(pairs) and all(
+        torch.equal(x[0], y[0]) and torch.equal(x[1], y[1]) for x, y in pairs
+    )
 
 
 def test_raw_images_that_need_no_resizing_are_equal_to_torchs_to_the_bit(tmp_path):
