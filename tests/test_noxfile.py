@@ -175,5 +175,24 @@ def test_last_line_names_the_exit_code(
     assert f"resparse exited with {code}: {meaning}" in failed.stdout.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [(("bench", "--", "loaders"), {}), (("table1",), {"RESPARSE_LOADER": "ffcv"})],
+)
+def test_ffcv_has_its_environment_and_names_its_packages(
+    checkout: Path, fake_uv: Path, arguments: tuple[str, ...], env: dict[str, str]
+) -> None:
+    debian = executable(checkout / "bin" / "pkg-config", "exit 1")
+    path = f"{debian.parent}{os.pathsep}{os.environ['PATH']}"
+    lacking = run_nox(checkout, "-s", *arguments, UV=str(fake_uv), PATH=path, **env)
+    assert lacking.returncode == 1
+    assert "apt-get install -y libturbojpeg0-dev libopencv-dev pkg-config" in lacking.stdout
+    assert not (checkout / "uv.log").exists()
+    executable(debian, "exit 0")
+    done = run_nox(checkout, "-s", *arguments, UV=str(fake_uv), PATH=path, **env)
+    assert done.returncode == 0, done.stdout
+    assert "-r requirements/ffcv.lock" in (checkout / "uv.log").read_text()
+
+
 def test_noxfile_is_thin() -> None:
     assert len((ROOT / "noxfile.py").read_text().splitlines()) < 150
