@@ -143,7 +143,7 @@ def many(tmp_path_factory):
     return folder
 
 
-def steps(folder, world, model="mobilenet_v1"):
+def steps(folder, world, model="resnet8"):
     how = [str(folder), "--model", model, "--steps", "4", "--batch", "4"]
     runner = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
     command = [sys.executable, *(runner if world > 1 else []), str(SCRIPT)]
