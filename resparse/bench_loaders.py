@@ -51,9 +51,9 @@ def loaders_report(
 
     Raises Missing without FFCV or root/imagenet-sample, UsageError for a batch larger than that.
     """
-    from resparse.data import beton_writer, class_folders, ffcv_loader
+    from resparse.data import beton_writer, class_folders, ffcv_kernel
 
-    ffcv_loader.require_ffcv()
+    ffcv_kernel.require_ffcv()
     folder = root / FOLDER
     if not folder.is_dir():
         raise Missing(f"{folder} is not there; valid: <wnid>/*.JPEG; give --data-root DIR")

@@ -10,6 +10,7 @@ from torch import nn
 
 from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
+from resparse.data.order import over_processes
 from resparse.errors import RunFailed
 from resparse.exploration import Growth, expected_explored
 from resparse.flops import forward_flops
@@ -29,15 +30,22 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def correct(t: Training, split: str) -> int:
-    """Images of ``split`` whose largest logit is their label; every image exactly once."""
+    """Images of ``split`` whose largest logit is their label, of all processes together.
+
+    Raises RunFailed where they did not see as many images as there are: each counts exactly once.
+    """
     right = seen = 0
     with _evaluating(t.model):
         for images, labels in t.data.eval_batches(split, 512):
             logits = t.model(images.to(t.device))
             right += int((logits.argmax(dim=1) == labels.to(t.device)).sum())
             seen += len(labels)
-    if seen != t.data.size(split):
-        raise RuntimeError(f"{split}: {seen} images evaluated, {t.data.size(split)} exist")
+    right, seen = over_processes(right, seen)
+    if seen != (size := t.data.size(split)):
+        raise RunFailed(
+            f"dataset {t.data.name}, {split}: {seen} images evaluated by all processes together; "
+            f"valid: each of its {size} once; mend its eval_batches"
+        )
     return right
 
 

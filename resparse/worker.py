@@ -61,7 +61,8 @@ def code_of(run: Run, root: Path | None = None) -> str:
     """
     here = Path(__file__).resolve().parent
     files = [here / f"{part}.py" for part in (*_RULES, *_PARTS, *_LOOP)]
-    files += [data.source(run.dataset), here / "data" / "__init__.py", here / "data" / "memory.py"]
+    files += [here / "data" / f"{part}.py" for part in ("__init__", "memory", "order")]
+    files += [data.source(run.dataset)]
     files += imagenet.files() if run.dataset == "imagenet" else []
     files += [models.source(run.model), here / "models" / "__init__.py"]
     files += [_method_file(run, root)]

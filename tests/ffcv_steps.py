@@ -20,9 +20,9 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from resparse.data import beton_writer
-from resparse.data.beton import Settings
+from resparse.data.beton import Settings, sidecar_of
 from resparse.data.ffcv_loader import Betons
-from resparse.data.order import over_processes, share_of
+from resparse.data.order import over_processes, own_share
 from resparse.models import build_model
 
 
@@ -60,16 +60,17 @@ def main():
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch", type=int, default=20, help="of all processes together")
-    parser.add_argument("--beton", type=Path, help="written there (default: a temporary folder)")
+    text = "written there where it is not yet (default: in a temporary folder)"
+    parser.add_argument("--beton", type=Path, metavar="FILE", help=text)
     given = parser.parse_args()
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1:
         distributed.init_process_group("gloo")
-    share = share_of(int(os.environ.get("RANK", "0")), world)
+    share = own_share()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         places = [str(given.beton or Path(name) / "images.beton")]
-        if share.rank == 0:
+        if share.rank == 0 and not sidecar_of(Path(places[0])).is_file():
             settings = Settings(max_resolution=400)
             beton_writer.write(given.folder, Path(places[0]), settings, workers=2)
         if world > 1:

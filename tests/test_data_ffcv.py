@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ffcv_steps
 import numpy as np
 import pytest
 import torch
@@ -16,9 +17,9 @@ from torch.nn import functional as F
 from resparse.data.beton import Settings
 from resparse.data.folder import STD, Folders
 from resparse.data.order import Share
+from resparse.models import build_model
 
 pytestmark = [pytest.mark.ffcv, pytest.mark.skipif(bool(LACK), reason=LACK)]
-SCRIPT = Path(__file__).with_name("ffcv_steps.py")
 
 
 @pytest.fixture(scope="module")
@@ -143,24 +144,30 @@ def many(tmp_path_factory):
     return folder
 
 
-def steps(folder, world, model="resnet8"):
-    how = [str(folder), "--model", model, "--steps", "4", "--batch", "4"]
-    runner = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-    command = [sys.executable, *(runner if world > 1 else []), str(SCRIPT)]
+def torchrun(world, *arguments):
+    """What ffcv_steps.py prints under torchrun."""
+    runner = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+    command = [sys.executable, "-m", *runner, ffcv_steps.__file__, *map(str, arguments)]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *how], check=False, capture_output=True, text=True, env=env)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_two_processes_train_on_every_image_once_an_epoch_and_test_each_once(many):
-    report = steps(many, 2)
+def test_two_processes_train_on_every_image_once_an_epoch_and_test_each_once(many, tmp_path):
+    path = write(many, tmp_path / "many.beton")
+    how = ["--model", "resnet8", "--steps", 4, "--batch", 4, "--beton", path]
+    report = torchrun(2, many, *how)
     first, second = report["labels"]
     assert len(first) == len(second) == 8  # two epochs of eight images
     for epoch in (slice(0, 4), slice(4, 8)):
         assert sorted(first[epoch] + second[epoch]) == list(range(8))
     assert report["tested"] == 8
-    alone = steps(many, 1)
-    assert [alone["labels"][0][0::2], alone["labels"][0][1::2]] == [first, second]
     assert len(report["losses"]) == 4
     assert all(np.isfinite(report["losses"]))
+    data = load(path)
+    model = build_model("resnet8", data.classes, data.image_shape, 0)
+    losses, labels = ffcv_steps.train(data, model, 4, 4)
+    assert [labels[0::2], labels[1::2]] == [first, second]
+    assert len(losses) == 4
+    assert ffcv_steps.evaluate(data, model, 3)[1] == 8

@@ -1,8 +1,10 @@
 """Our .beton writer: FFCV's format and pixels, the same bytes every time, nothing half-written."""
 
+import fcntl
 import io
-import subprocess
-import sys
+import multiprocessing
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 from small_betons import CAT, DOG, LACK, RAW, folder_of, image_files, load, write
 from small_data import jpeg, write_files
 
-from resparse.data import beton, ffcv_loader, imagenet_folders
+from resparse.data import beton, beton_writer, ffcv_loader, imagenet_folders
 from resparse.data.beton import Settings
 from resparse.data.folder import Folders
 from resparse.errors import Corrupt, Missing
@@ -109,33 +111,41 @@ def test_a_stored_jpeg_that_does_not_decode_is_named(root, tmp_path):
         beton.read(path)
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from resparse.data import beton_writer, ffcv_loader
-from resparse.data.beton import Settings
+def copied(path, to):
+    """A .beton with its manifest at another place."""
+    shutil.copy(path, to)
+    shutil.copy(beton.sidecar_of(path), beton.sidecar_of(to))
+    return to
 
-def die(*arguments):
-    os._exit(9)
 
-name = sys.argv[3]
-target = {"write_sidecar": beton_writer, "_finish": beton_writer, "sync_folder": beton_writer,
-          "file_sha256": beton_writer, "require_decodes": ffcv_loader}[name]
-setattr(target, name, die)
-if __name__ == "__main__":
-    beton_writer.write(Path(sys.argv[1]), Path(sys.argv[2]), Settings(), workers=1)
-"""
+def killed(at, root, path):
+    """Write in a process that ends without a word where it calls ``at``; its exit code.
+
+    It is forked, so that all is imported and compiled; it has no fork server, so it encodes alone.
+    """
+
+    def alone(work, names, *rest):
+        return iter(work(list(names)))
+
+    def main():
+        beton_writer.decoding.in_order = alone
+        setattr(beton_writer, at, lambda *arguments: os._exit(9))
+        beton_writer.write(root, path, Settings(), workers=1)
+
+    process = multiprocessing.get_context("fork").Process(target=main)
+    process.start()
+    process.join(60)
+    return process.exitcode
 
 
 @pytest.mark.parametrize(
-    "at", ["_finish", "file_sha256", "require_decodes", "sync_folder", "write_sidecar"]
+    "at",
+    ["_place", "_finish", "structure", "file_sha256", "require_decodes", "sync_folder"]
+    + ["write_sidecar"],
 )
-def test_what_a_killed_writer_leaves_is_never_used(root, tmp_path, at):
-    path, script = write(root, tmp_path / "x.beton"), tmp_path / "killed.py"
-    before = path.read_bytes()
-    script.write_text(KILLED)
-    done = subprocess.run([sys.executable, script, root, path, at], check=False)
-    assert done.returncode == 9
+def test_what_a_killed_writer_leaves_is_never_used(root, path, tmp_path, at):
+    before, path = path.read_bytes(), copied(path, tmp_path / "x.beton")
+    assert killed(at, root, path) == 9
     if at in ("sync_folder", "write_sidecar"):  # the new file is there, its manifest is not
         with pytest.raises(Missing, match=r"x.beton.json is missing, so x.beton is not used"):
             load(path)
@@ -148,12 +158,20 @@ def test_what_a_killed_writer_leaves_is_never_used(root, tmp_path, at):
 
 
 def test_two_writers_at_once_are_refused(root, tmp_path):
-    import fcntl
-
     with (tmp_path / ".x.beton.tmp").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(Missing, match=r"x.beton is being written by another process: wait"):
             write(root, tmp_path / "x.beton")
+
+
+def test_a_lock_on_a_file_that_was_moved_away_is_none(tmp_path):
+    aside = tmp_path / "aside"
+    with aside.open("ab") as held:
+        assert beton_writer._lock(held, aside)
+        aside.rename(tmp_path / "whole.beton")  # as a writer does that was ready meanwhile
+        assert not beton_writer._lock(held, aside)
+        aside.touch()
+        assert not beton_writer._lock(held, aside)
 
 
 def test_prepare_writes_the_loaders_files(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """The torch loader on small class folders: order, resumption, shares, and how it is chosen."""
 
+import sys
+
 import pytest
 import torch
 from PIL import Image
@@ -73,21 +75,11 @@ def test_an_unknown_loader_is_refused(monkeypatch, tmp_path):
 
 
 def test_ffcv_that_is_missing_names_its_packages_and_never_becomes_torch(monkeypatch, tmp_path):
-    import builtins
-
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name.split(".")[0] == "ffcv":
-            raise ModuleNotFoundError("No module named 'ffcv'", name="ffcv")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "ffcv", None)  # as where it is not installed
     monkeypatch.setenv("RESPARSE_LOADER", "ffcv")
     for split in ("train", "val"):  # torch would be ready
         for number in range(1000):
             (tmp_path / "imagenet" / split / f"n{number:08d}").mkdir(parents=True)
-    threads = torch.get_num_threads()
     with pytest.raises(
         Missing,
         match=r"^the ffcv loader needs FFCV, which is not here \(No module named 'ffcv'\): apt-get "
@@ -95,4 +87,3 @@ def test_ffcv_that_is_missing_names_its_packages_and_never_becomes_torch(monkeyp
     ):
         data.load("imagenet", tmp_path)
     assert "libturbojpeg0-dev libopencv-dev pkg-config" in imagenet.missing(tmp_path)
-    assert torch.get_num_threads() == threads

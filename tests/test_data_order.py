@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms import RandomResizedCrop
 
 from resparse.data.crops import RATIO, SCALE, centre_boxes, random_boxes
-from resparse.data.order import Share, mine, over_processes, share_of, steps
+from resparse.data.order import WHOLE, Share, mine, over_processes, own_share, steps
 from resparse.errors import UsageError
 
 
@@ -44,7 +44,6 @@ def test_processes_together_see_what_one_alone_sees(world):
     [
         (lambda: list(steps(10, 0, 11, 0, 1)), "batch size 11 for 10 images; valid: 1 to 10"),
         (lambda: list(steps(10, 0, 5, 0, 1, Share(0, 2))), "batch size 5 for 2 processes; valid"),
-        (lambda: share_of(2, 2), "rank 2 of 2 processes; valid: 0 to 1"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(act, said):
@@ -54,6 +53,7 @@ def test_what_cannot_be_shared_is_refused(act, said):
 
 def test_one_process_counts_for_itself():
     assert over_processes(3, 7) == [3, 7]
+    assert own_share() == WHOLE == Share(0, 1)
 
 
 def test_centre_boxes_by_hand():

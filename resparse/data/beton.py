@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from resparse.errors import Corrupt, Missing
-from resparse.files import file_sha256, write_json
+from resparse.files import file_sha256, read_json, write_json
 from resparse.reading import Table
 
 SCHEMA, VERSION = 1, 2  # of the manifest; of FFCV's format
@@ -48,7 +48,7 @@ class Sidecar(_Strict):
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     settings: Settings
-    samples: int
+    samples: int = Field(ge=1)
     classes: list[str]  # by label
     bytes: int
     sha256: str
@@ -81,37 +81,50 @@ def read_sidecar(path: Path) -> Sidecar:
     if not beside.is_file():
         raise Missing(f"{beside} is missing, so {path.name} is not used; write it again")
     try:
-        made = Sidecar.model_validate_json(beside.read_bytes())
+        value = read_json(beside)
+    except ValueError as error:
+        raise Corrupt(f"{beside} is not JSON ({error}); write {path.name} again") from error
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if schema != SCHEMA:
+        raise Corrupt(f"{beside} has schema {schema!r}; valid: {SCHEMA}; write {path.name} again")
+    try:
+        return Sidecar.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Corrupt(f"{beside}: {where}: {first['msg']}; write {path.name} again") from error
-    if made.schema_ != SCHEMA:
-        raise Corrupt(f"{beside} has schema {made.schema_}; valid: {SCHEMA}; write it again")
-    return made
 
 
 def read(path: Path) -> Beton:
     """A .beton that is what its manifest says, to the last bit; else Missing or Corrupt."""
+    found = outline(path)
+    if (sha256 := file_sha256(path)) != found.sidecar.sha256:
+        raise Corrupt(
+            f"{path} was changed after it was written: sha256 {sha256}; valid: "
+            f"{found.sidecar.sha256}; write it again"
+        )
+    return found
+
+
+def outline(path: Path) -> Beton:
+    """``read`` but for the sha256: for a file whose bytes were hashed just now."""
     said = read_sidecar(path)
     if not path.is_file():
         raise Missing(f"{path} is missing, and its manifest is there; write it again")
     if (size := path.stat().st_size) != said.bytes:
         raise Corrupt(f"{path} has {size:,} bytes; valid: {said.bytes:,}; write it again")
-    samples, sizes = structure(path, said.samples, len(said.classes))
-    if (found := file_sha256(path)) != said.sha256:
-        raise Corrupt(
-            f"{path} was changed after it was written: sha256 {found}; valid: {said.sha256}; "
-            "write it again"
-        )
-    return Beton(path, said, samples, sizes)
+    return Beton(path, said, *structure(path, said.samples, len(said.classes)))
 
 
 def structure(path: Path, samples: int, classes: int) -> tuple[Array, Array]:
     """SAMPLE by number and bytes of each image; raises Corrupt naming what does not fit."""
     size = path.stat().st_size
-    if size < SAMPLES_AT:
-        raise Corrupt(f"{path} has {size:,} bytes, less than a header; write it again")
+    least = SAMPLES_AT + samples * (SAMPLE.itemsize + PLACE.itemsize)
+    if size < least:
+        raise Corrupt(
+            f"{path} has {size:,} bytes; valid: at least {least:,} for {samples:,} samples; "
+            "write it again"
+        )
     header = np.fromfile(path, HEADER, 1)[0]
     found = np.fromfile(path, FIELD, len(FIELDS), offset=HEADER.itemsize)
     fields = tuple((int(kind), bytes(name)) for kind, name in found[["type", "name"]])

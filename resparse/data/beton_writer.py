@@ -36,6 +36,8 @@ from resparse.data.beton import (
     structure,
     write_sidecar,
 )
+from resparse.data.ffcv_kernel import require_ffcv
+from resparse.data.ffcv_loader import require_decodes
 from resparse.data.jpeg import decode, decoder
 from resparse.errors import Corrupt, Missing, UsageError
 from resparse.files import file_sha256, sync_folder, writing
@@ -94,8 +96,6 @@ def write(folder: Path, path: Path, settings: Settings, *, workers: int | None =
     Killed anywhere, it leaves nothing that is used. Raises Corrupt naming the files that are not
     whole JPEGs, Missing where nothing can be written.
     """
-    from resparse.data.ffcv_loader import require_decodes, require_ffcv
-
     require_ffcv()
     classes = sorted({name.split("/")[0] for name in class_folders.images(folder)})
     count = sum(1 for _ in class_folders.images(folder))
@@ -129,16 +129,23 @@ def _aside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """An empty file beside ``path``, held by this process alone, deleted if it is still there."""
     aside = path.with_name(f".{path.name}.tmp")
     with writing(path), aside.open("ab") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Missing(f"{path} is being written by another process: wait or stop it") from None
+        if not _lock(held, aside):
+            raise Missing(f"{path} is being written by another process: wait or stop it")
         held.truncate(0)
         try:
             with aside.open("r+b") as file:
                 yield aside, file
         finally:
             aside.unlink(missing_ok=True)
+
+
+def _lock(held: BinaryIO, aside: Path) -> bool:
+    """Whether this process alone has the file that is there now, not one that was moved away."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(held.fileno()), aside.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _write(

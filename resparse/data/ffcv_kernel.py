@@ -2,15 +2,19 @@
 
 Its Loader is not used: an error in its thread leaves the caller waiting for ever, it overwrites
 batches that were handed out, each thread draws crops from an unseeded generator of its own, and it
-starts at the first step only.
+starts at the first step only. Nor is its Python imported: that compiles for seconds in every
+process, and sets torch's threads to 1.
 """
 
+import ctypes
 from collections.abc import Callable
+from ctypes import c_bool, c_int64, c_uint32, c_uint64, c_void_p
 from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import torch
 
 from resparse.errors import Missing
 
@@ -23,22 +27,36 @@ INSTALL = (
 
 def require_ffcv() -> tuple[Any, Any]:
     """FFCV's two functions (imdecode, resize); raises Missing with the packages that it needs."""
-    threads = torch.get_num_threads()
     try:
-        from ffcv.libffcv import ctypes_imdecode, ctypes_resize, lib
+        library = ctypes.CDLL(_library())
     except (ImportError, OSError) as error:
         raise Missing(
             f"the ffcv loader needs FFCV, which is not here ({error}): {INSTALL}"
         ) from error
-    finally:
-        torch.set_num_threads(threads)  # importing FFCV sets it to 1
-    lib["_ZN2cv13setNumThreadsEi"](1)  # OpenCV's own threads are more than there are cores
-    return ctypes_imdecode, ctypes_resize
+    imdecode, resize = library.imdecode, library.resize
+    # bytes, how many, height, width; to, crop (2), offset (2), scale (2), whether to crop, to flip
+    size, side = c_uint64, c_uint32
+    imdecode.argtypes = [c_void_p, size, side, side, c_void_p, *6 * [side], c_bool, c_bool]
+    # 0; from, height, width; the box's rows (from, to) and columns (from, to); to, height, width
+    resize.argtypes = 11 * [c_int64]
+    library["_ZN2cv13setNumThreadsEi"](1)  # OpenCV's own threads are more than there are cores
+    return imdecode, resize
+
+
+def _library() -> str:
+    """Where FFCV's compiled part lies; raises ImportError where FFCV is not installed."""
+    package = find_spec("ffcv")
+    if package is None:
+        raise ImportError("No module named 'ffcv'", name="ffcv")
+    part = PathFinder.find_spec("_libffcv", package.submodule_search_locations)
+    if part is None or part.origin is None:
+        raise ImportError(f"no _libffcv in {package.origin}", name="_libffcv")
+    return part.origin
 
 
 @cache
 def kernel() -> Callable[..., int]:
-    """The function ``decode`` below, compiled (seconds, once a process)."""
+    """The function ``decode`` below, compiled (a second, once a process)."""
     from numba import njit
 
     imdecode, resize = require_ffcv()

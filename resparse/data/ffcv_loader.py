@@ -21,7 +21,6 @@ from resparse.data.order import WHOLE, Share, mine, steps
 from resparse.errors import Corrupt
 from resparse.files import canonical
 
-__all__ = ["Betons", "Decoder", "require_decodes", "require_ffcv"]
 AHEAD = 3  # batches decoded before they are asked for
 CHUNK = 8  # images a thread takes at once
 
@@ -167,7 +166,8 @@ class Betons:
 
         def crops() -> Iterator[Crops]:
             rows = mine(torch.arange(self.size(split)), self.share)
-            for numbers in torch.split(rows, batch_size):
+            for first in range(0, len(rows), batch_size):  # none where all are of other processes
+                numbers = rows[first : first + batch_size]
                 boxes = centre_boxes(*self.test.shapes(numbers), TRAIN_SIZE / RESIZED)
                 yield Crops(numbers, boxes, torch.zeros_like(numbers))
 

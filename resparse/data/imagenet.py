@@ -5,16 +5,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resparse.data import Data, Shape
+from resparse.data.beton import sidecar_of
+from resparse.data.ffcv_kernel import require_ffcv
+from resparse.data.order import own_share
 from resparse.data.places import NO_ROOT, prepared_folder
-from resparse.errors import Missing, UsageError
+from resparse.errors import Corrupt, Missing, UsageError
 
 if TYPE_CHECKING:
+    from resparse.data.ffcv_loader import Betons
     from resparse.data.folder import Folders
 
 TRAIN, TEST = 1_281_167, 50_000
 SHAPE = Shape(classes=1000, image_shape=(3, 224, 224), train_size=TRAIN)
 LOADERS = ("torch", "ffcv")
 BETONS = ("train.beton", "val.beton")  # in the prepared folder
+PREPARE = "RESPARSE_LOADER=ffcv resparse data prepare imagenet"
 
 
 def loader() -> str:
@@ -27,8 +32,8 @@ def loader() -> str:
 
 def files() -> list[Path]:
     """The code that makes the chosen loader's batches."""
-    parts = {"torch": ("folder",), "ffcv": ("ffcv_loader", "ffcv_kernel", "beton", "crops")}
-    return [Path(__file__).with_name(f"{part}.py") for part in (*parts[loader()], "order")]
+    parts = {"torch": (), "ffcv": ("ffcv_loader", "ffcv_kernel", "beton", "crops")}
+    return [Path(__file__).with_name(f"{part}.py") for part in (*parts[loader()], "folder")]
 
 
 def missing(root: Path | None) -> str | None:
@@ -52,16 +57,13 @@ def missing(root: Path | None) -> str | None:
 
 
 def _unprepared(root: Path | None) -> str | None:
-    from resparse.data.ffcv_loader import require_ffcv
-
     try:
         require_ffcv()
         folder = prepared_folder("imagenet", root)
     except Missing as error:
         return str(error)
-    lack = [name for name in BETONS if not (folder / f"{name}.json").is_file()]
-    remedy = "run RESPARSE_LOADER=ffcv resparse data prepare imagenet"
-    return f"ImageNet-1k for FFCV: {folder} has no {lack[0]}; {remedy}" if lack else None
+    lack = [path for name in BETONS if not (path := sidecar_of(folder / name)).is_file()]
+    return f"ImageNet-1k for FFCV: {lack[0]} is missing; run {PREPARE}" if lack else None
 
 
 def load(root: Path | None) -> Data:
@@ -69,25 +71,29 @@ def load(root: Path | None) -> Data:
     lack = missing(root)
     if lack is not None:
         raise Missing(lack)
-    loaded: Data
-    if loader() == "ffcv":
-        from resparse.data.ffcv_loader import Betons
-
-        folder = prepared_folder("imagenet", root)
-        loaded = Betons("imagenet", *(folder / name for name in BETONS))
-    else:
-        loaded = _folders(root or Path())
+    loaded: Data = _betons(root) if loader() == "ffcv" else _folders(root or Path())
     for split, count in (("train", TRAIN), ("test", TEST)):
         if loaded.size(split) != count:
-            found = loaded.size(split)
-            raise Missing(f"ImageNet {split} has {found} images of {count}: complete the folder")
+            remedy = "complete the folder" + f" and run {PREPARE}" * (loader() == "ffcv")
+            raise Missing(f"ImageNet {split} has {loaded.size(split)} images of {count}: {remedy}")
     return loaded
+
+
+def _betons(root: Path | None) -> "Betons":
+    from resparse.data.ffcv_loader import Betons
+
+    folder = prepared_folder("imagenet", root)
+    try:
+        return Betons("imagenet", *(folder / name for name in BETONS), share=own_share())
+    except (Corrupt, Missing) as error:
+        raise type(error)(f"{error}: {PREPARE}") from error
 
 
 def _folders(root: Path) -> "Folders":
     from resparse.data.folder import Folders
 
+    folders = (root / "imagenet" / split for split in ("train", "val"))
     try:
-        return Folders("imagenet", root / "imagenet" / "train", root / "imagenet" / "val")
+        return Folders("imagenet", *folders, share=own_share())
     except FileNotFoundError as error:
         raise Missing(f"ImageNet: {error}") from error

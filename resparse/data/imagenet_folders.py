@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resparse.data import (
+    beton,
     beton_writer,
     class_folders,
     counts,
@@ -24,7 +25,7 @@ from resparse.data import (
 from resparse.data.beton import Settings, read_sidecar, sidecar_of
 from resparse.data.ffcv_kernel import require_ffcv
 from resparse.data.folder import MEAN, STD
-from resparse.data.imagenet import BETONS, SHAPE, TEST, TRAIN, loader
+from resparse.data.imagenet import BETONS, PREPARE, SHAPE, TEST, TRAIN, loader
 from resparse.data.jpeg import decoder
 from resparse.data.manifest import Manifest
 from resparse.data.prepare import raise_all
@@ -89,6 +90,7 @@ def prepare(
         files = [aside / f"{split}.sha256" for split in found]
         files += write_fast_format(root, aside, settings, workers)
         made = _manifest(found, files, checked.duplicates)
+        _check_fast_format(aside, made)
         manifest.write(aside, made)
     return _report(made, folder, "prepared", checked) | {"because": why}
 
@@ -104,6 +106,20 @@ def write_fast_format(
         beton_writer.write(root / Path(name).stem, folder / name, settings, workers=workers)
         files += [folder / name, sidecar_of(folder / name)]
     return files
+
+
+def _check_fast_format(folder: Path, said: Manifest) -> None:
+    """Raise Corrupt where a .beton is not whole, or not of the images that were checked.
+
+    Their bytes were hashed just now.
+    """
+    for name in said.files.keys() & set(BETONS):
+        found, listed = beton.outline(folder / name), f"{Path(name).stem}.sha256"
+        if found.sidecar.dataset_sha256 != said.files[listed].sha256:
+            raise Corrupt(
+                f"{folder / name} was made from other images than {listed} lists: the folder was "
+                f"changed meanwhile, or the file swapped; run {PREPARE}"
+            )
 
 
 def _require_settings(folder: Path, settings: Settings) -> None:
@@ -127,7 +143,8 @@ def verify(
         said = manifest.read(folder, "imagenet")
     found = _scan(root, expected or Expected())
     if said is not None:
-        manifest.check_files(folder, said, LISTS)
+        manifest.check_files(folder, said, LISTS | set(BETONS if loader() == "ffcv" else ()))
+        _check_fast_format(folder, said)
     accept_duplicates = accept_duplicates or (said is not None and bool(said.duplicates))
     with tempfile.TemporaryDirectory() as name:
         lists = Path(name)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from resparse.errors import UsageError
 from resparse.seeds import generator
@@ -31,13 +31,6 @@ class Step(NamedTuple):
     images: Tensor  # (batch size,) int64: numbers of the images of all processes together
 
 
-def share_of(rank: int, world: int) -> Share:
-    """A checked Share; raises UsageError where there is no such process."""
-    if not 0 <= rank < world:
-        raise UsageError(f"rank {rank} of {world} processes; valid: 0 to {world - 1}")
-    return Share(rank, world)
-
-
 def steps(
     size: int, seed: int, batch_size: int, start: int, stop: int, share: Share = WHOLE
 ) -> Iterator[Step]:
@@ -59,19 +52,28 @@ def steps(
             yield Step(epoch, step, order[first : first + batch_size])
 
 
+def own_share() -> Share:
+    """This process's among those of torch.distributed; WHOLE where there are none."""
+    if not _together():
+        return WHOLE
+    return Share(distributed.get_rank(), distributed.get_world_size())
+
+
 def over_processes(*counts: int) -> list[int]:
     """Each count summed over the processes of torch.distributed; as it is where there are none.
 
     Integers: correct and seen images of an evaluation add up exactly, at any number of processes.
     """
-    from torch import distributed
-
     summed = torch.tensor(counts, dtype=torch.int64)
-    if distributed.is_available() and distributed.is_initialized():
+    if _together():
         if distributed.get_backend() == "nccl":
             summed = summed.cuda()
         distributed.all_reduce(summed)
     return [int(count) for count in summed]
+
+
+def _together() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
 
 
 def mine(rows: Tensor, share: Share) -> Tensor:
