@@ -52,33 +52,37 @@ def test_raw_images_that_need_no_resizing_are_equal_to_torchs_to_the_bit(tmp_pat
 SAMPLE = Path(os.environ.get("RESPARSE_DATA", "/nonexistent")) / "imagenet-sample"
 
 
-@pytest.mark.skipif(not SAMPLE.is_dir(), reason="no imagenet-sample in RESPARSE_DATA")
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """40 real images, and what the torch loader makes of them to test on."""
+    if not SAMPLE.is_dir():
+        pytest.skip("no imagenet-sample in RESPARSE_DATA")
+    folder = tmp_path_factory.mktemp("sample")
+    for wnid in sorted(p.name for p in SAMPLE.iterdir())[:40]:
+        (folder / wnid).symlink_to(SAMPLE / wnid)
+    return folder, list(Folders("sample", folder, folder, workers=0).eval_batches("test", 8))
+
+
 @pytest.mark.parametrize(
     ("settings", "patches"), [(RAW, 1.2), (Settings(max_resolution=500), 1.9)], ids=["raw", "500"]
 )
-def test_evaluation_agrees_with_torchs_but_for_the_resizing(tmp_path, settings, patches, capsys):
-    """In pixel values 0 to 255, of 40 images whose contrast is 43.
+def test_evaluation_agrees_with_torchs_but_for_the_resizing(tmp_path, sample, settings, patches):
+    """In pixel values 0 to 255, of 40 images whose contrast is 43; ``pytest -s`` prints them.
 
     torchvision resizes to 256 by a triangle filter and cuts 224; FFCV cuts 7/8 of the shorter side
     and averages it to 224 by area, up to a pixel beside. So pixels differ by 5.5 in the mean (raw;
     5.9 at 500), less than torch's own image moved by one pixel: 8.8. The means of patches of
     16 x 16 differ by 0.78 (raw) and 1.24: FFCV decodes JPEGs by the fast DCT, 0.8 off.
     """
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for wnid in sorted(p.name for p in SAMPLE.iterdir())[:40]:
-        (folder / wnid).symlink_to(SAMPLE / wnid)
-    data = load(write(folder, tmp_path / "x.beton", settings))
-    reference = Folders("sample", folder, folder, workers=0)
-    found, expected = (list(d.eval_batches("test", 8)) for d in (data, reference))
+    folder, expected = sample
+    found = list(load(write(folder, tmp_path / "x.beton", settings)).eval_batches("test", 8))
     assert [y.tolist() for _, y in found] == [y.tolist() for _, y in expected]
     scale = 255 * torch.tensor(STD).view(3, 1, 1)
     one, other = (torch.cat([images for images, _ in b]) * scale for b in (found, expected))
     moved = float((other[..., 1:] - other[..., :-1]).abs().mean())
     pixel = float((one - other).abs().mean())
     patch = float((F.avg_pool2d(one, 16) - F.avg_pool2d(other, 16)).abs().mean())
-    with capsys.disabled():
-        print(f"\nffcv - torch: pixels {pixel:.2f}, patches {patch:.2f}; moved {moved:.2f}")
+    print(f"ffcv - torch: pixels {pixel:.2f}, patches {patch:.2f}; moved {moved:.2f}")
     assert pixel < moved
     assert patch < patches
 
@@ -100,18 +104,25 @@ def test_labels_come_in_the_torch_loaders_order(root, path):
 
 
 @pytest.mark.parametrize("world", [2, 4])
-def test_processes_share_each_batch_and_the_test_images(path, world):
+def test_processes_share_each_batch(path, world):
     whole = list(load(path).train_batches(3, 4, 0, 3))
-    test = torch.cat([x for x, _ in load(path).eval_batches("test", 3)])
-    seen = 0
     for rank in range(world):
         part = load(path, share=Share(rank, world))
         expected = [(x[rank::world], y[rank::world]) for x, y in whole]
         assert equal(part.train_batches(3, 4, 0, 3), expected)
-        mine = torch.cat([x for x, _ in part.eval_batches("test", 3)])
-        assert torch.equal(mine, test[rank::world])
-        seen += len(mine)
-    assert seen == load(path).size("test") == 8
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 9])
+def test_each_test_image_is_seen_by_one_process_alone(root, path, world):
+    """8 images: 3, 3 and 2 of them by three processes, of nine one sees none."""
+    alone = torch.cat([x for x, _ in load(path).eval_batches("test", 3)])
+    for rank in range(world):
+        share = Share(rank, world)
+        ffcv, torchs = load(path, share=share), Folders("x", root, root, workers=0, share=share)
+        images = [x for x, _ in ffcv.eval_batches("test", 3)]
+        assert all(len(x) for x in images)
+        assert torch.equal(torch.cat([alone[:0], *images]), alone[rank::world])
+        assert sum(len(y) for _, y in torchs.eval_batches("test", 3)) == len(alone[rank::world])
 
 
 def test_flipped_images_are_the_mirrored_ones(path):

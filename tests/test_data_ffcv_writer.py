@@ -9,10 +9,10 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from small_betons import CAT, DOG, LACK, RAW, folder_of, image_files, load, write
+from small_betons import CAT, DOG, LACK, folder_of, load, write
 from small_data import jpeg, write_files
 
-from resparse.data import beton, beton_writer, ffcv_loader, imagenet_folders
+from resparse.data import beton, beton_writer, ffcv_loader
 from resparse.data.beton import Settings
 from resparse.data.folder import Folders
 from resparse.errors import Corrupt, Missing
@@ -118,8 +118,8 @@ def copied(path, to):
     return to
 
 
-def killed(at, root, path):
-    """Write in a process that ends without a word where it calls ``at``; its exit code.
+def written_apart(root, path, killed_at=None):
+    """Write in a process that ends without a word where it calls ``killed_at``; its exit code.
 
     It is forked, so that all is imported and compiled; it has no fork server, so it encodes alone.
     """
@@ -129,7 +129,8 @@ def killed(at, root, path):
 
     def main():
         beton_writer.decoding.in_order = alone
-        setattr(beton_writer, at, lambda *arguments: os._exit(9))
+        if killed_at:
+            setattr(beton_writer, killed_at, lambda *arguments: os._exit(9))
         beton_writer.write(root, path, Settings(), workers=1)
 
     process = multiprocessing.get_context("fork").Process(target=main)
@@ -140,19 +141,21 @@ def killed(at, root, path):
 
 @pytest.mark.parametrize(
     "at",
-    ["_place", "_finish", "structure", "file_sha256", "require_decodes", "sync_folder"]
-    + ["write_sidecar"],
+    [
+        *("_place", "_finish", "structure", "file_sha256", "require_decodes"),
+        *("sync_folder", "write_sidecar"),
+    ],
 )
 def test_what_a_killed_writer_leaves_is_never_used(root, path, tmp_path, at):
     before, path = path.read_bytes(), copied(path, tmp_path / "x.beton")
-    assert killed(at, root, path) == 9
+    assert written_apart(root, path, at) == 9
     if at in ("sync_folder", "write_sidecar"):  # the new file is there, its manifest is not
         with pytest.raises(Missing, match=r"x.beton.json is missing, so x.beton is not used"):
             load(path)
     else:  # the old file is as it was
         assert path.read_bytes() == before
         assert load(path).train_size == 8
-    write(root, path, Settings())  # and the next writer is not in its way
+    assert written_apart(root, path) == 0  # and the next writer is not in its way
     assert load(path).provenance["beton"]["train"]["mode"] == "jpg"
     assert not list(tmp_path.glob(".*"))
 
@@ -172,28 +175,6 @@ def test_a_lock_on_a_file_that_was_moved_away_is_none(tmp_path):
         assert not beton_writer._lock(held, aside)
         aside.touch()
         assert not beton_writer._lock(held, aside)
-
-
-def test_prepare_writes_the_loaders_files(tmp_path, monkeypatch):
-    monkeypatch.setenv("RESPARSE_LOADER", "ffcv")
-    source, folder = tmp_path / "imagenet", tmp_path / "prepared"
-    images = list(image_files(12).items())
-    write_files(source / "train", dict(images[:8]))
-    write_files(source / "val", dict(images[8:]))
-    few = {"train": (4, 4), "val": (2, 2)}
-    expected = imagenet_folders.Expected(2, few, {"train": 8, "val": 4})
-
-    def prepare(**how):
-        how = {"workers": 1, "expected": expected} | how
-        return imagenet_folders.prepare(source, folder, **how)
-
-    files = prepare()["files"]
-    assert {"train.beton", "train.beton.json", "val.beton", "val.beton.json"} < files.keys()
-    data = ffcv_loader.Betons("imagenet", folder / "train.beton", folder / "val.beton")
-    assert (data.size("train"), data.size("test"), data.classes) == (8, 4, 2)
-    assert prepare()["did"] == "already prepared and intact"
-    assert "was written as mode='jpg'" in prepare(settings=RAW)["because"]
-    assert beton.read(folder / "val.beton").sidecar.settings == RAW
 
 
 def test_a_greyscale_and_a_cmyk_image_are_stored_as_rgb(tmp_path):

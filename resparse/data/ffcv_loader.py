@@ -133,7 +133,8 @@ class Betons:
         share: Share = WHOLE,
     ) -> None:
         require_ffcv()
-        files = [beton.read(path) for path in (train, test)]
+        files = [beton.read(train)]
+        files += files if test == train else [beton.read(test)]  # hashed once
         first, second = (file.sidecar for file in files)
         if first.classes != second.classes:
             raise Corrupt(f"{train} and {test} have other classes; write both from one dataset")

@@ -1,0 +1,87 @@
+"""Each test image counts exactly once, in one process or in several that share them."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import distributed, nn
+from torch.nn import functional as F
+from torch.multiprocessing import start_processes
+
+from resparse.data import digits
+from resparse.data.memory import InMemory
+from resparse.data.order import Share, mine, own_share
+from resparse.errors import RunFailed
+from resparse.outcome import correct
+
+LABELS, RIGHT = [8, 1, 7, 8, 7, 0, 5], 2  # neither two processes nor three share them evenly
+
+
+class Shared:
+    """Seven digits to test on, shared out; ``twice`` processes see one of theirs again."""
+
+    def __init__(self, twice=0):
+        whole = digits.load()
+        part = tuple(tensor[: len(LABELS)] for tensor in whole.splits["test"])
+        splits = {"train": whole.splits["train"], "test": part}
+        self.data = InMemory("seven", 10, splits, mean=whole.mean, std=whole.std)
+        self.name, self.twice, self.labels = "seven", twice, part[1]
+
+    def size(self, split):
+        return self.data.size(split)
+
+    def eval_batches(self, split, batch_size):
+        share = own_share()
+        images, labels = next(self.data.eval_batches(split, len(LABELS)))
+        if share.rank < self.twice:
+            yield images[:1], labels[:1]
+        yield mine(images, share), mine(labels, share)
+
+
+def training(twice=0):
+    """What ``correct`` needs: a model that takes every image for the class of the first."""
+    data, model = Shared(twice), nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    model[1].weight.data.zero_()
+    model[1].bias.data = F.one_hot(data.labels[0], 10).float()
+    return SimpleNamespace(model=model, data=data, device=torch.device("cpu"))
+
+
+def counted(rank, world, folder, twice):
+    """One process: writes what it counts, or what is refused."""
+    meeting = f"file://{folder}/meeting"
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
+    try:
+        assert own_share() == Share(rank, world)
+        said = str(correct(training(twice), "test"))
+    except RunFailed as error:
+        said = str(error)
+    (folder / str(rank)).write_text(said)
+    distributed.destroy_process_group()
+
+
+def together(world, folder, twice=0):
+    """What each of ``world`` processes says."""
+    start_processes(counted, (world, folder, twice), nprocs=world, start_method="fork")
+    return [(folder / str(rank)).read_text() for rank in range(world)]
+
+
+def test_one_process_counts_all():
+    assert Shared().labels.tolist() == LABELS
+    assert correct(training(), "test") == RIGHT
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_together_count_each_image_once(world, tmp_path):
+    assert together(world, tmp_path) == [str(RIGHT)] * world
+
+
+REFUSED = (
+    "dataset seven, test: 8 images evaluated by all processes together; valid: each of its 7 once; "
+    "mend its eval_batches"
+)
+
+
+def test_a_loader_that_repeats_an_image_is_refused_in_every_process(tmp_path):
+    with pytest.raises(RunFailed, match=REFUSED):
+        correct(training(twice=1), "test")
+    assert together(2, tmp_path, twice=1) == [REFUSED] * 2
