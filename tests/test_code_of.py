@@ -15,7 +15,10 @@ ENGINE = (
     *("trainer", "training", "outcome", "precision", "registry", "models/__init__"),
 )
 DECIDING = [
-    *(f"resparse/{part}.py" for part in (*ENGINE, "data/digits", "data/memory", "models/resnet")),
+    *(
+        f"resparse/{part}.py"
+        for part in (*ENGINE, "data/digits", "data/memory", "data/order", "models/resnet")
+    ),
     "methods/rigl.py",
 ]
 OTHERS = [

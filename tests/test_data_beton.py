@@ -129,6 +129,11 @@ def test_without_its_manifest_nothing_is_used(path):
     ("change", "said"),
     [
         ({"samples": 5}, r"samples: 4; valid: 5"),
+        ({"samples": 0}, r"x.beton.json: samples: Input should be greater than or equal to 1; w"),
+        (
+            {"samples": 2_000_000},
+            r"has 67,109,200 bytes; valid: at least 96,002,106 for 2,000,000",
+        ),
         ({"schema": 2}, r"x.beton.json has schema 2; valid: 1"),
         ({"classes": [CAT]}, r"sample 1 has no valid label"),
         ({"more": 1}, r"x.beton.json: more: Extra inputs"),
@@ -139,6 +144,12 @@ def test_a_manifest_that_says_something_else(path, change, said):
     beside = beton.sidecar_of(path)
     beside.write_text(json.dumps(json.loads(beside.read_text()) | change))
     with pytest.raises(Corrupt, match=said):
+        beton.read(path)
+
+
+def test_a_manifest_that_is_none(path):
+    beton.sidecar_of(path).write_text('{"schema": 1')
+    with pytest.raises(Corrupt, match=r"x.beton.json is not JSON \(.*; write x.beton again"):
         beton.read(path)
 
 

@@ -10,7 +10,7 @@ from small_data import jpeg, write_files
 
 from resparse import data
 from resparse.__main__ import main
-from resparse.data import beton, imagenet, imagenet_folders
+from resparse.data import beton, imagenet, imagenet_folders, manifest
 from resparse.errors import Corrupt, Missing
 
 pytestmark = [pytest.mark.ffcv, pytest.mark.skipif(bool(LACK), reason=LACK)]
@@ -122,6 +122,21 @@ def test_what_is_not_whole_is_refused_with_its_remedy(root, damage, verified, lo
     assert re.search(rf"{verified}.*; run resparse data prepare imagenet$", capsys.readouterr().err)
     with pytest.raises((Corrupt, Missing), match=rf"{loaded}.*{imagenet.PREPARE}$"):
         data.load("imagenet", root)
+
+
+def test_a_manifest_that_agrees_with_swapped_files_is_not_believed(root, capsys):
+    folder = root / "prepared" / "imagenet"
+    swap(folder)
+    made = manifest.read(folder, "imagenet")
+    swapped = {
+        name: made.files[name.replace(one, other)]
+        for one, other in (("train", "val"), ("val", "train"))
+        for name in (f"{one}.beton", f"{one}.beton.json")
+    }
+    manifest.write(folder, made.model_copy(update={"files": made.files | swapped}))
+    assert command("verify", root) == 2
+    said = "train.beton was made from other images than train.sha256 lists: the folder was changed"
+    assert said in capsys.readouterr().err
 
 
 def test_what_was_prepared_for_torch_alone_is_not_intact_for_ffcv(tmp_path, monkeypatch, capsys):

@@ -14,6 +14,7 @@ from small_data import jpeg, write_files
 
 from resparse.data import beton, beton_writer, ffcv_loader
 from resparse.data.beton import Settings
+from resparse.data.ffcv_kernel import require_ffcv
 from resparse.data.folder import Folders
 from resparse.errors import Corrupt, Missing
 
@@ -44,10 +45,14 @@ def test_raw_pixels_are_the_decoded_images(root, path):
 
 
 def test_the_file_is_ffcvs_and_holds_what_ffcvs_own_writer_stores(root, tmp_path):
+    from ffcv import libffcv
     from ffcv.fields import IntField, RGBImageField
     from ffcv.reader import Reader
     from ffcv.types import ALLOC_TABLE_TYPE, FieldDescType, HeaderType, get_metadata_type
 
+    theirs = (libffcv.ctypes_imdecode, libffcv.ctypes_resize)
+    for ours, their in zip(require_ffcv(), theirs, strict=True):
+        assert list(ours.argtypes) == list(their.argtypes)
     assert HeaderType.itemsize == beton.HEADER.itemsize
     assert FieldDescType.itemsize == beton.FIELD.itemsize
     assert ALLOC_TABLE_TYPE.itemsize == beton.PLACE.itemsize

@@ -74,6 +74,16 @@ def test_an_unknown_loader_is_refused(monkeypatch, tmp_path):
         data.load("imagenet", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "deciding"),
+    [("torch", {"folder"}), ("ffcv", {"folder", "ffcv_loader", "ffcv_kernel", "beton", "crops"})],
+)
+def test_a_fingerprint_covers_the_loader_that_is_chosen(monkeypatch, name, deciding):
+    monkeypatch.setenv("RESPARSE_LOADER", name)
+    assert {path.stem for path in imagenet.files()} == deciding
+    assert all(path.is_file() for path in imagenet.files())
+
+
 def test_ffcv_that_is_missing_names_its_packages_and_never_becomes_torch(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ffcv", None)  # as where it is not installed
     monkeypatch.setenv("RESPARSE_LOADER", "ffcv")

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import distributed, nn
-from torch.nn import functional as F
 from torch.multiprocessing import start_processes
+from torch.nn import functional as F
 
 from resparse.data import digits
 from resparse.data.memory import InMemory
