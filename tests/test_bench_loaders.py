@@ -8,12 +8,11 @@ import time
 
 import pytest
 import torch
-from small_betons import LACK, folder_of
 
 from resparse import bench_loaders
 from resparse.__main__ import main
 from resparse.bench_loaders import Row, require_fast, speed, tree, tree_cpu_s, tree_mib
-from resparse.errors import Missing, UsageError, VerdictFailed
+from resparse.errors import VerdictFailed
 
 
 def row(ratio=1.0, resolution=None):
@@ -106,23 +105,3 @@ def test_json_holds_every_row_also_where_it_is_too_slow(ratio, code, monkeypatch
         ("ffcv", 500, 2.0),
     ]
     assert (said["images"], said["batch"], said["required_ratio"]) == (4000, 100, 3.0)
-
-
-@pytest.mark.ffcv
-@pytest.mark.skipif(bool(LACK), reason=LACK)
-def test_each_loader_is_timed_in_a_process_of_its_own(tmp_path):
-    with pytest.raises(Missing, match="imagenet-sample is not there"):
-        bench_loaders.loaders_report(tmp_path, 8, 1, 4)
-    folder_of(tmp_path / "imagenet-sample")
-    with pytest.raises(UsageError, match=r"--batch 9 for the 8 images of .*; valid: 1 to 8"):
-        bench_loaders.loaders_report(tmp_path, 8, 1, 9)
-    said = []
-    rows = bench_loaders.loaders_report(tmp_path, 8, 1, 4, said.append)
-    assert [(r.loader, r.max_resolution) for r in rows] == [
-        ("torch", None),
-        ("ffcv", 400),
-        ("ffcv", 500),
-    ]
-    assert [r.ratio for r in rows] == [r.images_per_s / rows[0].images_per_s for r in rows]
-    assert all(r.images_per_s > 0 and r.peak_mib > 100 for r in rows)
-    assert len(said) == 3

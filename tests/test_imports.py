@@ -197,6 +197,14 @@ def test_a_file_has_at_most_300_lines(path):
     assert len(path.read_text().splitlines()) <= 300
 
 
+def test_tests_that_need_ffcv_lie_where_they_are_run():
+    """.ci/run gives FFCV's environment tests/test_*ffcv*.py alone: collecting all takes longer."""
+    marked = [f for f in (ROOT / "tests").glob("*.py") if "[pytest.mark.ffcv," in f.read_text()]
+    assert len(marked) >= 4
+    assert marked == [f for f in marked if f.match("test_*ffcv*.py")]
+    assert "tests/test_*ffcv*.py" in (ROOT / ".ci" / "run").read_text()
+
+
 @pytest.mark.parametrize("folder", ["benchmarks", "baselines"])
 def test_data_folders_hold_no_code(folder):
     assert [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".sh", ".pyc")] == []
