@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import nox
-from nox.command import CommandFailed
 
 ROOT = Path(__file__).resolve().parent
 BUILD = "requirements/build.lock"
@@ -43,33 +42,31 @@ def find_uv(session: nox.Session) -> str:
 def environment(session: nox.Session, lock: str = LOCK) -> str:
     """Return the Python of the lock's environment, shared by all sessions, complete and active.
 
-    It holds the lock and this checkout in place; a stamp, written last, says that both are there.
+    It holds the lock and this checkout in place, on its path too, else a clone beside a notebook
+    hides it; a stamp, written last, says that all is there.
     """
     folder = ROOT / ".nox" / f"{'env' if lock == 'default' else lock}-{lock_hash(lock)}"
     path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     session.env.update(VIRTUAL_ENV=str(folder), PATH=path, PYTHONPATH=None)  # no other code first
-    stamp = folder / "resparse.stamp"
-    project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:12]
-    complete = f"{lock_hash(lock)} {project} {ROOT} on its path\n"
+    stamp, project = folder / "resparse.stamp", (ROOT / "pyproject.toml").read_bytes()
+    complete = f"{lock_hash(lock)} {hashlib.sha256(project).hexdigest()[:12]} {ROOT} on its path\n"
     if not stamp.is_file() or stamp.read_text() != complete:
         if lock == "ffcv" and os.system("pkg-config --exists libturbojpeg opencv4"):
             session.error("apt-get install -y libturbojpeg0-dev libopencv-dev pkg-config: for FFCV")
         stamp.unlink(missing_ok=True)
         uv = find_uv(session)
-        pinned = ("--require-hashes", "-b", BUILD, "-r", f"requirements/{lock}.lock")
         session.run_install(uv, "venv", "-q", "-p", "3.11", "--allow-existing", str(folder))
+        pinned = f"--require-hashes -b {BUILD} -r requirements/{lock}.lock".split()
         session.run_install(uv, "pip", "install", "--compile-bytecode", *pinned)
         session.run_install(uv, "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".")
-        site = folder / "lib" / "python3.11" / "site-packages"  # a clone beside a notebook hides it
-        (site / "resparse-checkout.pth").write_text(f"{ROOT}\n")
+        (folder / "lib/python3.11/site-packages/resparse-checkout.pth").write_text(f"{ROOT}\n")
         stamp.write_text(complete)
     return str(folder / "bin" / "python")
 
 
 def explained(code: int) -> str:
     """One line that names resparse's exit code, which nox itself turns into 0 or 1."""
-    ended = "ended by a signal or a bug: the same command continues"
-    return f"resparse exited with {code}: {MEANINGS.get(code, ended)}"
+    return f"resparse exited with {code}: {MEANINGS.get(code, 'killed: repeat the command')}"
 
 
 def resparse(session: nox.Session, *args: str) -> None:
@@ -78,7 +75,7 @@ def resparse(session: nox.Session, *args: str) -> None:
     try:  # Ctrl-C: resparse gets a minute to end its processes; the last checkpoints stay
         if session.run(python, "-m", "resparse", *args, interrupt_timeout=60):
             session.log(explained(0))
-    except CommandFailed as failed:  # "... exit code N" or "... code N", by the version of nox
+    except nox.command.CommandFailed as failed:  # "... code N"
         session.error(explained(int(str(failed).split()[-1])))
     except KeyboardInterrupt:
         session.warn(explained(130))

@@ -164,7 +164,7 @@ def test_a_changed_lock_gets_its_own_environment(checkout: Path) -> None:
         (5, "usage"),
         (75, "stopped and to be requeued"),
         (130, "interrupted"),
-        (9, "ended by a signal or a bug"),
+        (137, "killed: repeat the command"),
     ],
 )
 def test_last_line_names_the_exit_code(
