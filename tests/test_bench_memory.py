@@ -1,9 +1,12 @@
 """What is timed of the in-memory loader, and what it is held to."""
 
+import json
+
 import pytest
 import torch
 
 from resparse import bench_memory
+from resparse.__main__ import main
 from resparse.bench_memory import Row, line, memory_report, require_quick, speed, step_times
 from resparse.data.memory import InMemory
 from resparse.errors import Missing, UsageError, VerdictFailed
@@ -35,25 +38,37 @@ def test_the_share_is_of_the_whole_step():
     assert line(row()).split() == ["2", "90,000", "1.000", "20.00", "5.00"]
 
 
+def test_what_is_quick_enough_passes():
+    require_quick(row(images_per_s=80_000.0, batch_ms=3.0))  # at both limits
+
+
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("slow", "said"),
     [
-        ([row(), row(1, 50_000.0)], None),
-        ([row(1), row(2, 79_999.0)], r"79,999 images a second on 2 threads; required: 80,000"),
-        ([row(2, float("nan"))], r"nan images a second on 2 threads"),
-        ([row(), row(1, batch_ms=3.1)], r"data are 15.5 % of a step of mlp on 1 threads; at most"),
+        (row(images_per_s=79_999.0), r"makes 79,999 images a second; required: 80,000"),
+        (row(images_per_s=float("nan")), r"makes nan images a second"),
+        (row(batch_ms=3.1), r"data are 15.5 % of a step of mlp; required: at most 15 %"),
     ],
 )
-def test_what_is_too_slow_fails(rows, said):
-    if said is None:
-        require_quick(rows)
-        return
+def test_what_is_too_slow_fails(slow, said):
     with pytest.raises(VerdictFailed, match=said):
-        require_quick(rows)
+        require_quick(slow)
 
 
 def test_a_dataset_that_is_not_there_or_not_in_memory(tmp_path):
     with pytest.raises(UsageError, match=r"'imagenet' is not one in memory; valid: cifar10, "):
-        next(memory_report("imagenet", None, [1], 1))
+        memory_report("imagenet", None, 1, 1)
     with pytest.raises(Missing, match=r"cifar10 is not prepared: there is no .*; run res"):
-        next(memory_report("cifar10", tmp_path, [1], 1))
+        memory_report("cifar10", tmp_path, 1, 1)
+
+
+def test_the_command_prints_a_row_or_json_and_its_verdict(monkeypatch, capsys):
+    found = row(batch_ms=4.0)
+    monkeypatch.setattr(bench_memory, "memory_report", lambda *arguments: found)
+    assert main(["bench", "memory"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == line(found)
+    assert "data are 20.0 % of a step" in printed.err
+    main(["bench", "memory", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["dataset"], said["share"], said["most_share"]) == ("cifar10_jpeg75", 20.0, 15.0)

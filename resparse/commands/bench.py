@@ -6,45 +6,47 @@ import json
 from resparse.commands import options
 from resparse.errors import Missing, UsageError
 
-SUMMARY = "time masks against training, or the ffcv loader against torch's, and hold them to limits"
+SUMMARY = "time masks or data against training, or ffcv against torch, and hold them to limits"
 EXAMPLE = "resparse bench masks --model mlp --method rigl"
-OWN = {  # options that only one of the two has
+OWN = {  # what is timed: its options
     "masks": ("model", "method", "threads", "updates"),
     "loaders": ("data_root", "images", "workers", "batch"),
+    "memory": ("data_root", "images", "threads", "dataset"),
 }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to time, on how many threads."""
     options.json_option(parser)
-    parser.add_argument("what", choices=("masks", "loaders"))
+    parser.add_argument("what", choices=tuple(OWN))
     text = "masks: mlp or wrn22_2; repeatable (default: both)"
     parser.add_argument("--model", action="append", metavar="M", help=text)
     text = "masks: repeatable (default: all in methods/)"
     parser.add_argument("--method", action="append", metavar="M", help=text)
-    text = "masks: threads of a run (default: 1, as records are made)"
+    text = "masks, memory: threads of a run (default: 1, as records are made)"
     parser.add_argument("--threads", type=options.whole, metavar="N", help=text)
     text = "masks: updates to time for each method (default: 10 on mlp, 2 on wrn22_2)"
     parser.add_argument("--updates", type=options.whole, metavar="N", help=text)
-    text = "loaders: the folder with imagenet-sample/ (default: RESPARSE_DATA)"
+    text = "loaders, memory: the folder with imagenet-sample/, prepared/ (default: RESPARSE_DATA)"
     parser.add_argument("--data-root", type=options.folder, metavar="DIR", help=text)
-    text = "loaders: images to time after an epoch of warm-up (default: 4000)"
+    text = "loaders, memory: images to time after the warm-up (default: 4000; 51200)"
     parser.add_argument("--images", type=options.whole, metavar="N", help=text)
     text = "loaders: processes of torch, threads of ffcv (default: one per core)"
     parser.add_argument("--workers", type=options.whole, metavar="W", help=text)
     text = "loaders: images of a batch (default: 100)"
     parser.add_argument("--batch", type=options.whole, metavar="N", help=text)
+    text = "memory: a prepared dataset (default: cifar10_jpeg75)"
+    parser.add_argument("--dataset", metavar="NAME", help=text)
 
 
 def execute(given: argparse.Namespace) -> int:
     """Print the rows as they come; exit code 1 where one is over its limit."""
-    for what, names in OWN.items():
-        wrong = [name for name in names if what != given.what and getattr(given, name) is not None]
-        if wrong:
-            raise UsageError(
-                f"bench {given.what} --{wrong[0].replace('_', '-')}; valid: only for bench {what}"
-            )
-    return _masks(given) if given.what == "masks" else _loaders(given)
+    for name in dict.fromkeys(name for names in OWN.values() for name in names):
+        if name not in OWN[given.what] and getattr(given, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            takers = " and ".join(what for what, names in OWN.items() if name in names)
+            raise UsageError(f"bench {given.what} {option}; valid: only for bench {takers}")
+    return {"masks": _masks, "loaders": _loaders, "memory": _memory}[given.what](given)
 
 
 def _masks(given: argparse.Namespace) -> int:
@@ -86,4 +88,18 @@ def _loaders(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(bench_loaders.as_json(rows, images, workers, batch), indent=1))
     bench_loaders.require_fast(rows)
+    return 0
+
+
+def _memory(given: argparse.Namespace) -> int:
+    from resparse import bench_memory
+
+    name, batch = given.dataset or "cifar10_jpeg75", bench_memory.BATCH
+    steps = -(-(given.images or 51_200) // batch)
+    if not given.json:
+        print(f"{name}, batch {batch}, {steps} batches, data waited for by steps of the mlp")
+        print(bench_memory.HEADER, flush=True)
+    row = bench_memory.memory_report(name, options.data_root(given), given.threads or 1, steps)
+    print(json.dumps(bench_memory.as_json(name, row)) if given.json else bench_memory.line(row))
+    bench_memory.require_quick(row)
     return 0
