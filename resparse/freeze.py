@@ -10,21 +10,21 @@ from resparse.errors import RunFailed, UsageError
 from resparse.files import canonical, write_atomic, write_json
 from resparse.progress import Progress
 from resparse.record import Run, RunStore
-from resparse.runner import git, run_all, with_parents
+from resparse.runner import git, run_all, uncommitted, with_parents
 from resparse.workloads import workload
 
 PANEL = "compare/panel"
 
 
 def clean_commit() -> str:
-    """The commit that is checked out; raises UsageError where anything differs from it."""
+    """The commit that is checked out; raises UsageError where anything but reports/ differs."""
     commit = git("rev-parse", "HEAD")
     if not commit:
         raise UsageError("git knows no commit here; baselines are frozen from a git checkout")
-    changed = git("status", "--porcelain")
-    if changed:
-        first = changed.splitlines()[0].strip()
-        raise UsageError(f"the tree has uncommitted changes ({first}); commit them first")
+    if changed := uncommitted():
+        raise UsageError(
+            f"the tree has uncommitted changes ({changed[0].strip()}); commit them first"
+        )
     return commit
 
 

@@ -59,13 +59,22 @@ def provenance() -> dict[str, Any]:
     return {
         "command": " ".join(["resparse", *sys.argv[1:]]),
         "git_sha": git("rev-parse", "HEAD") or "unknown",
-        "git_dirty": bool(git("status", "--porcelain")),
+        "git_dirty": bool(uncommitted()),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "none",
         "lock_sha256": file_sha256(lock) if lock.is_file() else "none",
         "world_size": 1,
     }
+
+
+def uncommitted() -> list[str]:
+    """What differs from the commit checked out, a line a path as git says it.
+
+    Nothing in reports/ counts: the suite's own tables lie there, and they decide no number.
+    """
+    asked = ("--porcelain", "--untracked-files=normal", "--", ".", ":(exclude)reports")
+    return git("status", *asked).splitlines()
 
 
 def git(*arguments: str) -> str:

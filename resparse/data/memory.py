@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resparse.data import Batch
+from resparse.data.checked import require_images
 from resparse.seeds import generator
 
 _AT_ONCE = 1024  # images that are padded together: reflection works on floats
@@ -38,7 +39,11 @@ class InMemory:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        """Hash what was loaded: the same name with other pixels is another dataset."""
+        """Hash what was loaded: the same name with other pixels is another dataset.
+
+        Raises UsageError naming the split that is not as above.
+        """
+        require_images(self.name, self.classes, self.splits)
         said = f"{self.mean!r} {self.std!r} {self.pad}"
         said += f" {self.padding}" * (self.padding != "zero") + " flip" * self.flip
         digest = hashlib.sha256(said.encode())
