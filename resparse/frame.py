@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CONFIG = ("method", "model", "dataset", "density", "distribution", "seed", "precision")
-PROVENANCE = ("wall_s", "device", "git_sha", "torch")
+PROVENANCE = ("wall_s", "device", "git_sha", "git_dirty", "torch")
 COLUMNS = ("key", *CONFIG, "steps", "status", *REQUIRED, *PROVENANCE, "fingerprint")
 
 
@@ -21,8 +21,9 @@ def records(runs: str | Path | None = None) -> "pd.DataFrame":
     """One row a committed record of the store ``runs`` (default: runs/ of the checkout), verified.
 
     Columns: ``COLUMNS``, where nnz and train_flops are sums (over layers; of init, training and
-    parent, in FLOPs); every other scalar of the outcome; each method field x as ``fields.x``, empty
-    where a method has none such. Raises RunFailed naming the folder of a damaged record.
+    parent, in FLOPs) and git_dirty says that something outside reports/ was not as committed;
+    every other scalar of the outcome; each method field x as ``fields.x``, empty where a method has
+    none such. Raises RunFailed naming the folder of a damaged record.
     """
     import pandas as pd
 

@@ -27,7 +27,7 @@ KINDS = {
     "freeze": "stores of freezes at other commits than the one checked out, left unfinished",
     "regression": "stores of interrupted regressions, of other code or long untouched",
     "temporary": "files that a killed process was writing",
-    "unfinished": "unfinished runs, which a repeated command would continue",
+    "unfinished": "unfinished runs, which a repeated command would continue; --unfinished to free",
 }
 KEPT = "unfinished"  # freed only when asked for by name
 DAY_S = 86_400.0
@@ -55,6 +55,27 @@ def find(store: RunStore, *, commit: str, days: float) -> list[Garbage]:
             found += _in_run(folder, before)
     order = list(KINDS)
     return sorted(found, key=lambda item: (order.index(item.kind), item.path))
+
+
+class Going(NamedTuple):
+    """Unfinished runs that are no garbage yet, and why."""
+
+    young: list[Garbage]  # written to within the days: a repeated command continues them
+    held: list[Garbage]  # a live process is at them
+
+
+def going(store: RunStore, *, days: float) -> Going:
+    """The unfinished runs that ``find`` leaves out."""
+    before = time.time() - days * DAY_S
+    found = Going([], [])
+    for folder in store.folders():
+        if folder.committed:
+            continue
+        if locked(folder.path):
+            found.held.append(_garbage(KEPT, folder.path))
+        elif newest(folder.path) >= before:
+            found.young.append(_garbage(KEPT, folder.path))
+    return found
 
 
 def _garbage(kind: str, path: Path) -> Garbage:

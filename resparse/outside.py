@@ -11,8 +11,11 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
+from pydantic import ValidationError
+
 from resparse.errors import UsageError
 from resparse.files import file_sha256, sha256, write_atomic, writing
+from resparse.reading import sentence
 
 ENTRY_POINTS = "resparse.methods"  # the group under which an installed package names its methods
 
@@ -93,9 +96,11 @@ def load_module(name: str, file: Path) -> ModuleType:
     return module
 
 
-def blamed(name: str, file: Path, error: Exception) -> UsageError:
-    """What ``error`` says, and at which line of the file it was met."""
+def blamed(name: str, file: Path, error: Exception, *, line: int | None = None) -> UsageError:
+    """What ``error`` says, and at which line of the file it was met, else that it is about."""
     lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-    line = lines[-1].lineno if lines else getattr(error, "lineno", None)
-    where = f"{name}.py, line {line}" if line else f"{name}.py"
-    return UsageError(f"{where}: {type(error).__name__}: {error}")
+    at = lines[-1].lineno if lines else getattr(error, "lineno", line)
+    where = f"{name}.py, line {at}" if at else f"{name}.py"
+    if isinstance(error, ValidationError):  # of a RecipeSpec, mostly
+        return UsageError(f"{where}: {error.title}: {sentence(error)}")
+    return UsageError(f"{where}: {type(error).__name__}: {' '.join(str(error).split())}")

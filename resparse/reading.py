@@ -65,9 +65,19 @@ def read(kind: type[Kind], table: object, where: str) -> Kind:
     try:
         return kind.model_validate(table)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        unknown = [e for e in found if e["type"] == "extra_forbidden"]  # mostly a misspelt name
-        raise UsageError(f"{where}: {_sentence(kind, (unknown or found)[0])}") from None
+        raise UsageError(f"{where}: {sentence(error, kind)}") from None
+
+
+def sentence(error: ValidationError, kind: type[Table] | None = None) -> str:
+    """What is wrong first and what is valid; without ``kind`` of the table that it is named by."""
+    found = error.errors(include_url=False)
+    unknown = [e for e in found if e["type"] == "extra_forbidden"]  # mostly a misspelt name
+    return _sentence(kind or _kind(error.title), (unknown or found)[0])
+
+
+def _kind(title: str) -> type[Table]:
+    """The table of that name; one without keys where another package's model was validated."""
+    return next((kind for kind in Table.__subclasses__() if kind.__name__ == title), Table)
 
 
 def _sentence(kind: type[Table], error: ErrorDetails) -> str:
@@ -75,10 +85,10 @@ def _sentence(kind: type[Table], error: ErrorDetails) -> str:
     name = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, path)))
     fields = _table_at(kind, path[:-1]).model_fields
     if error["type"] == "extra_forbidden":
-        return f"unknown key {name!r}; valid: {', '.join(fields)}"
+        return f"unknown key {name!r}; valid: {', '.join(fields) or 'without it'}"
     if error["type"] == "missing":
         needed = ", ".join(key for key, field in fields.items() if field.is_required())
-        return f"{name} is missing; needed: {needed}"
+        return f"{name} is missing; needed: {needed or name}"
     valid = _VALID.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
     if error["type"] == "value_error" and not path:  # of the table as a whole
         return valid

@@ -245,6 +245,8 @@ def _report(
         paths = report_files.write(report, folder, table.name + suffix)
         if not options.json:
             print(f"written: {', '.join(str(path) for path in paths)}")
+    elif not options.json:
+        print("a part of the table: no files written (the whole table writes them)")
     for (label, sparsity), why in failed.items():
         print(f"resparse: {label} at sparsity {sparsity} failed: {why}", file=sys.stderr)
     verdicts: list[Verdict] = []

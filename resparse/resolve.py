@@ -7,7 +7,7 @@ from resparse.data import Data, Shape
 from resparse.errors import ResparseError, UsageError
 from resparse.exact import network
 from resparse.files import file_sha256
-from resparse.trial import require_trainable
+from resparse.trial import blamed_network, require_trainable
 from resparse.workloads import Workload
 
 DATA = ("classes", "image_shape", "train_size", "sha256", "size", "train_batches", "eval_batches")
@@ -67,7 +67,7 @@ def resolve_workload(reference: str, store_root: Path | None) -> str:
     except ResparseError:
         raise
     except Exception as error:
-        raise outside.blamed(name, data.source(name), error) from error
+        raise blamed_network(name, made, data.source(name), error) from error
     return name
 
 

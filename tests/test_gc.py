@@ -169,6 +169,47 @@ def test_what_may_go_on_or_is_unknown_is_not_named(store, capsys):
     assert (one["kind"], one["path"]) == ("unfinished", str(store.root / ("1" * 16)))
 
 
+def test_unfinished_runs_that_are_kept_are_counted_and_why(store, capsys):
+    """Two kills and a training at work: nothing can be freed, and it is said what lies there."""
+    young = [store.root / (digit * 16) for digit in "123"]
+    for path in young:
+        written(path / "manifest.json", "x" * 1000)
+    with garbage.RunFolder(young[2]).lock():
+        assert main(["gc", "--runs", str(store.root)]) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            "unfinished runs kept: 2, 2,000 bytes (younger than 30 days (--days N), a repeated "
+            "command continues them)",
+            f"unfinished runs in training: 1, {1000 + len(str(os.getpid())):,} bytes (a live "
+            "process holds them)",
+            "0 bytes in 0 places can be freed (--delete)",
+        ]
+        found = collect(store, capsys)[1]
+        assert (found["found"], found["free_bytes"]) == ([], 0)
+        assert (found["young"], found["held"]) == ([str(p) for p in young[:2]], [str(young[2])])
+
+        assert main(["gc", "--runs", str(store.root), "--days", "0"]) == 0
+        said = capsys.readouterr().out
+        assert "unfinished: 2,000 bytes, kept (" in said
+        assert "unfinished runs kept" not in said
+        deleted = collect(store, capsys, "--days", "0", "--delete", "--unfinished")[1]["deleted"]
+        assert deleted == [str(p) for p in young[:2]]
+        assert [path.exists() for path in young] == [False, False, True]
+
+
+def test_days_0_leaves_what_a_live_process_writes(store, capsys):
+    run = make_run("static")
+    folder = garbage.RunFolder(store.root / f"regression-{'3' * 12}")
+    inside = RunStore(folder.path).folder(run)
+    with inside.lock():
+        inside.begin(run.config, code_of(run))
+    ours = written(store.root / "methods" / f".mine-0.py.{os.getpid()}.tmp", "x")
+    with inside.lock():
+        assert collect(store, capsys, "--days", "0")[1]["found"] == []
+    found = collect(store, capsys, "--days", "0", "--delete")[1]
+    assert found["deleted"] == [str(folder.path)]
+    assert ours.is_file()
+
+
 def test_a_run_taken_up_meanwhile_is_left(store, full):
     (item,) = (g for g in garbage.find(store, commit=HEAD, days=30) if g.kind == "unfinished")
     with garbage.RunFolder(item.path).lock(), pytest.raises(garbage.RunFailed, match="trained by"):
@@ -220,7 +261,8 @@ def test_a_link_is_not_followed(store, tmp_path, capsys):
     [
         (["--runs", "/nowhere"], "run store /nowhere: there is none"),
         (["--runs", ".", "--unfinished"], "valid: with --delete"),
-        (["--runs", ".", "--days", "0"], "'0'; valid: a whole number, 1 or more"),
+        (["--runs", ".", "--days=-1"], "'-1'; valid: a whole number, 0 or more"),
+        (["--runs", ".", "--days", "x"], "'x'; valid: a whole number, 0 or more"),
     ],
 )
 def test_bad_command_lines(given, words, capsys):

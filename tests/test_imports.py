@@ -103,7 +103,7 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "checkpoint": {"resparse.files"},
         "record": {"resparse.errors", "resparse.files"},
         "registry": {f"resparse.{m}" for m in ("blame", "errors", "method", "outside")},
-        "outside": {"resparse.errors", "resparse.files"},
+        "outside": {f"resparse.{m}" for m in ("errors", "files", "reading")},
         "blame": {f"resparse.{m}" for m in ("errors", "masks", "method")},
         "promises": {"resparse.method"},
         "contract.blame": {"resparse.blame", "resparse.errors", "resparse.method"},

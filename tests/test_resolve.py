@@ -36,6 +36,12 @@ def load(root):
 WIDTH = 16
 """
 
+OTHERS = """from pydantic import BaseModel
+class Theirs(BaseModel, extra="forbid"):
+    x: int
+Theirs(y=2)
+RECIPE ="""
+
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch):
@@ -118,6 +124,15 @@ def test_names_that_are_not_there(tmp_path):
         ("def load(", "def lode(", "has no load, def load"),
         ("= digits.SHAPE", "= (10, (1, 8, 8), 897)", r"has no SHAPE, SHAPE = Shape\(classes=10"),
         ('"portable"', '"fp8"', "PRECISION = 'fp8'; valid: portable, fp32"),
+        (", lr=0.1", ", lrate=1", r"^wide\.py, line 7: RecipeSpec: unknown key 'lrate'; valid: b"),
+        (", lr=0.1", ", lr=-1.0", r"^wide\.py, line 7: RecipeSpec: lr = -1\.0; valid: above 0$"),
+        (", lr=0.1", "", r"^wide\.py, line 7: RecipeSpec: lr is missing; needed: batch_size, lr,"),
+        (
+            ", lr=0.1",
+            ", lr=0.1, steps=9",
+            r"epochs = 2(\.0)? and steps = 9; valid: one of the two$",
+        ),
+        ("RECIPE =", OTHERS, r"^wide\.py, line 10: Theirs: unknown key 'y'; valid: without it$"),
     ],
 )
 def test_a_file_that_is_no_workload(tmp_path, old, new, words):

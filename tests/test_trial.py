@@ -88,3 +88,36 @@ def test_an_edit_of_the_forward_is_seen(tmp_path):
     written(file, workload_of("nn.Linear(32, 32)", good.replace("self.more", "")))
     with pytest.raises(UsageError, match="layer more has no gradient"):
         resolve_workload(str(file), tmp_path)
+
+
+GIVEN = "; build_model was given classes = 10 and image_shape = (1, 8, 8)"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (  # no line of the file runs when this network fails: that of build_model
+            WORKLOAD.replace("Linear(64,", "Linear(65,"),
+            "mine.py, line 10: RuntimeError: mat1 and mat2 shapes cannot be multiplied "
+            "(1x64 and 65x16) (layer 1, Linear(in_features=65, out_features=16, bias=True))",
+        ),
+        (
+            workload_of("nn.Linear(5, 5)", "return self.more(self.inp(x[:, 0]))"),
+            "mine.py, line 27: RuntimeError: mat1 and mat2 shapes cannot be multiplied "
+            "(8x32 and 5x5) (layer more, Linear(in_features=5, out_features=5, bias=True))",
+        ),
+        (
+            workload_of("None", "return self.inp(self.gone)"),
+            "mine.py, line 27: AttributeError: 'Net' object has no attribute 'gone'",
+        ),
+        (
+            WORKLOAD.replace(", classes))", ", klasses))"),
+            "mine.py, line 11: NameError: name 'klasses' is not defined",
+        ),
+    ],
+)
+def test_a_network_that_fails_is_blamed_by_line_and_layer(tmp_path, text, said):
+    file = written(tmp_path / "mine.py", text)
+    with pytest.raises(UsageError) as error:
+        resolve_workload(str(file), None)
+    assert str(error.value) == said + GIVEN

@@ -54,6 +54,13 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def from_zero(text: str) -> int:
+    """A whole number from 0."""
+    if not re.fullmatch(r"\d+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r}; valid: a whole number, 0 or more")
+    return int(text)
+
+
 def speed(text: str) -> float:
     """TFLOP/s above 0."""
     try:
