@@ -45,6 +45,11 @@ def _of_panel() -> list[tuple[dict[str, Any], Run]]:
     return [({"row": e.label} | {n: getattr(e, n) for n in named}, e.run) for e in made]
 
 
+def planned(name: str) -> list[tuple[dict[str, Any], Run]]:
+    """What is frozen under this name: what a line says of a run beside its key, and the run."""
+    return _of_panel() if name == PANEL else _of_table(name)
+
+
 def freeze(name: str, workers: int | None) -> int:
     """Train every row with the level's frozen seeds from an empty store and keep the outcomes.
 
@@ -52,8 +57,8 @@ def freeze(name: str, workers: int | None) -> int:
     commit's own, so an interrupted freeze continues.
     """
     commit = clean_commit()
-    planned = _of_panel() if name == PANEL else _of_table(name)
-    runs = with_parents([run for _, run in planned])
+    made = planned(name)
+    runs = with_parents([run for _, run in made])
     target = artifacts.ROOT / "baselines" / "frozen" / f"{name}-smoke.jsonl"
     folder = artifacts.ROOT / "runs" / f"freeze-{commit}"
     store = RunStore(folder)
@@ -72,7 +77,7 @@ def freeze(name: str, workers: int | None) -> int:
         raise RunFailed(f"{len(failed)} runs failed, nothing is frozen; run {key}: {why}")
     lines: dict[str, dict[str, Any]] = {}
     facts: dict[str, Any] = {}
-    for facts_of, run in planned:
+    for facts_of, run in made:
         record = store.record(run)
         if record is None:
             raise RunFailed(f"run {run.key} is not committed, nothing is frozen")

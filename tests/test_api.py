@@ -60,6 +60,7 @@ def test_own_method_on_own_workload(tmp_path, runs):
     assert row["nnz"] == 118
     assert row["top1_last"] == first.outcome["top1_last"]
     assert row["train_flops"] == sum(first.outcome["train_flops"].values())
+    assert row["git_dirty"] == first.provenance["git_dirty"]
     assert row["fields.number"] == 5
     assert row["fields.order"] == "replace"
     assert set(row.index) == {*frame.COLUMNS, "fields.number", "fields.order"}

@@ -128,3 +128,15 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback():
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_part_of_the_table_says_that_it_writes_no_file(tmp_path, capsys):
+    part = [*BASE, "--only", "Static", "--sparsity", "0.9", "--from-records"]
+    part += ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    assert main(part) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "a part of the table: no files written (the whole table writes them)"
+    assert not (tmp_path / "out").exists()
+    assert main([*part, "--json"]) == 0
+    json.loads(capsys.readouterr().out)  # and nothing beside it
+    assert not (tmp_path / "out").exists()

@@ -52,7 +52,7 @@ def test_the_split_and_what_was_found_are_named(split, images, labels, said):
 
 @pytest.mark.parametrize("parts", [IMAGES, (IMAGES,), (IMAGES, LABELS, LABELS)])
 def test_a_split_is_a_pair(parts):
-    with pytest.raises(UsageError, match="split train: it is a .*; valid: images and labels, two"):
+    with pytest.raises(UsageError, match=r"split train: it is a .*; valid: images and labels, two"):
         of(train=parts)
 
 

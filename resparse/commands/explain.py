@@ -1,39 +1,79 @@
-"""`resparse explain`: what one run of the store is, and what it found."""
+"""`resparse explain`: what one run is, what it found, and where it was made."""
 
 import argparse
 import json
-import re
+from typing import TYPE_CHECKING
 
 from resparse.commands import options
-from resparse.errors import RunFailed, UsageError
+from resparse.errors import RunFailed
 
-SUMMARY = "what a run of the store is and found"
+if TYPE_CHECKING:
+    from resparse.explanation import Explained
+    from resparse.lookup import Frozen
+    from resparse.record import RunStore
+
+SUMMARY = "what a run of the store or of the frozen baselines is and found"
 EXAMPLE = "resparse explain 0123456789abcdef"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The run's key, and where it lies."""
     options.json_option(parser)
-    parser.add_argument("key", help="16 hex digits, the name of its folder")
+    text = "16 hex digits, the name of its folder and in a report's CSV, or the first 6 or more"
+    parser.add_argument("key", help=text)
     options.runs(parser)
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Print the record; one that failed says why."""
+    """Print what there is to know, in words or as JSON; a run that failed says why."""
+    from resparse import lookup
     from resparse.artifact import ROOT
+    from resparse.explanation import text
     from resparse.record import RunStore
 
-    root = given.runs or ROOT / "runs"
-    folder = RunStore(root).at(given.key)
-    if not re.fullmatch("[0-9a-f]{16}", given.key) or not folder.path.is_dir():
-        raise UsageError(f"no run {given.key!r} in {root}; valid: a key, 16 hex digits, as there")
+    store, stored = RunStore(given.runs or ROOT / "runs"), lookup.frozen()
+    key = lookup.whole_key(given.key, store, stored)
+    if store.at(key).committed or key not in stored:
+        found = _of_store(key, store, stored.get(key))
+    else:
+        found = _of_frozen(stored[key], store)
+    print(json.dumps(found.json, indent=1, sort_keys=True) if given.json else text(found, store))
+    return 0
+
+
+def _of_store(key: str, store: "RunStore", same: "Frozen | None") -> "Explained":
+    """The committed run; ``same`` is its line where it is frozen too."""
+    from resparse.explanation import Explained
+    from resparse.frozen import agrees
+
+    folder = store.at(key)
     if not folder.committed:
         why = folder.path / "failure.json"
         if why.is_file():
             failure = json.loads(why.read_text())
-            raise RunFailed(f"run {given.key} failed: {failure['reason']}\n{failure['trace']}")
+            raise RunFailed(f"run {key} failed: {failure['reason']}\n{failure['trace']}")
         raise RunFailed(
-            f"run {given.key} in {root} is not finished: repeat the command that trains it"
+            f"run {key} in {store.root} is not finished: repeat the command that trains it"
         )
-    print(json.dumps(vars(folder.record()), indent=1, sort_keys=True))
-    return 0
+    record = folder.record()
+    places = [str(folder.path)]
+    if same is not None:
+        equal = "every number equal" if agrees(record, same.line["outcome"]) else "other numbers"
+        places.append(f"{same.path} ({equal})")
+    return Explained(places=places, run=record.run, json=vars(record))
+
+
+def _of_frozen(found: "Frozen", store: "RunStore") -> "Explained":
+    """A line of the frozen baselines, as far as today's plan says what it was trained by."""
+    from resparse.explanation import Explained
+    from resparse.files import read_json
+    from resparse.lookup import run_of
+
+    run = run_of(found)
+    made = {"frozen_in": str(found.path), "config": run and run.config}
+    facts = read_json(found.path.with_suffix(".provenance.json"))
+    said = found.line | made | {"provenance": facts}
+    places = [f"{found.path}, row {found.line['row']}"]
+    begun = store.at(found.line["key"]).path
+    places += [f"{begun} (unfinished there)"] * begun.is_dir()
+    return Explained(places=places, run=run, json=said)
