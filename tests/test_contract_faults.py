@@ -283,4 +283,4 @@ def test_a_method_that_misbehaves_is_found(cls, fields, holds, step, layer, says
 
 def test_the_sound_method_passes_every_check():
     assert check(Sound, {}, name="sound") == [each.name for each in CHECKS]
-    assert len(CHECKS) == 21
+    assert len(CHECKS) == 22

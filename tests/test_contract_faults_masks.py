@@ -5,6 +5,7 @@ import torch
 from faults import Sound, changed, fault, require_found, shrunk
 from test_contract_faults import ANSWERS, COSTS, DECLARED, WRITES
 from test_contract_faults_shared import CHANCES, DRAWS, SETTINGS
+from test_contract_faults_still import STILL
 from test_contract_filed import FAULTS as FILED
 
 from resparse.contract import CHECKS, weights
@@ -286,6 +287,6 @@ def test_masks_that_break_the_contract_are_found(cls, fields, holds, step, layer
 
 def test_no_check_cannot_fail():
     shared = (*SETTINGS, *CHANCES, *DRAWS)
-    all_faults = (*FAULTS, *DECLARED, *WRITES, *shared, *ANSWERS, *COSTS)
+    all_faults = (*FAULTS, *STILL, *DECLARED, *WRITES, *shared, *ANSWERS, *COSTS)
     broken = {each.values[2] for each in all_faults} | {holds for holds, *_ in FILED.values()}
     assert broken == {each.holds for each in CHECKS}

@@ -63,6 +63,7 @@ CHECKS = (
     Check("pruned weights stay pruned", weights.pruned_weights_stay_pruned),
     Check("R_s is the union of its masks", weights.explored_is_the_union),
     Check("random growth is as announced", weights.random_growth_is_announced),
+    Check("an update changes a mask", weights.updates_change_a_mask),
 )
 
 

@@ -32,12 +32,12 @@ def views_kept(what: str, step: int, layers: Layers) -> Iterator[None]:
             )
 
 
-def require_mask(step: int, name: str, what: str, mask: object) -> None:
+def require_mask(step: int, name: str, what: str, mask: object, shape: tuple[int, ...]) -> None:
     """ContractBroken unless ``mask`` is a bool tensor of the layer's shape."""
-    valid = f"valid: torch.bool of shape {SHAPES[name]}"
+    valid = f"valid: torch.bool of shape {shape}"
     if not isinstance(mask, Tensor):
         raise ContractBroken(f"{what} is a {type(mask).__name__}; {valid}", step=step, layer=name)
-    if mask.dtype != torch.bool or tuple(mask.shape) != SHAPES[name]:
+    if mask.dtype != torch.bool or tuple(mask.shape) != shape:
         is_now = f"{mask.dtype} of shape {tuple(mask.shape)}"
         raise ContractBroken(f"{what} is {is_now}; {valid}", step=step, layer=name)
     if what == "mask" and not bool(mask.any()):
@@ -60,7 +60,9 @@ def require_layers(step: int, what: str, answer: object) -> None:
             )
 
 
-def required_changes(step: int, changes: object) -> dict[str, Change]:
+def required_changes(
+    step: int, changes: object, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Change]:
     """Copies of them; ContractBroken unless they are masks that can be installed, by layer."""
     require_layers(step, "update_masks", changes)
     assert isinstance(changes, Mapping)
@@ -71,9 +73,9 @@ def required_changes(step: int, changes: object) -> dict[str, Change]:
             raise ContractBroken(
                 f"update_masks gave a {kind}; valid: Change(mask)", step=step, layer=name
             )
-        require_mask(step, name, "mask", change.mask)
+        require_mask(step, name, "mask", change.mask, shapes[name])
         if change.reset is not None:
-            require_mask(step, name, "reset", change.reset)
+            require_mask(step, name, "reset", change.reset, shapes[name])
         starved: object = change.starved
         if not isinstance(starved, bool):
             is_now = f"starved is {starved!r}"

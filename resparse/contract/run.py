@@ -18,7 +18,7 @@ from resparse.contract.calls import (
     views_kept,
 )
 from resparse.contract.shared import no_chance, streams_kept
-from resparse.contract.toy import SHAPES, Step, Toy, draws
+from resparse.contract.toy import Step, Toy, draws
 from resparse.errors import ContractBroken
 from resparse.masks import Change, Layer, MaskDict, Masks, moments
 from resparse.method import Layers, Method
@@ -66,7 +66,7 @@ class Run:
     ) -> None:
         self.toy, self.seed, self.watch, self.resumed = toy, seed, watch, resumed
         self.stepping = optimizer is not None
-        self.past = {name: torch.zeros(shape) for name, shape in SHAPES.items()}
+        self.past = {name: torch.zeros(shape) for name, shape in toy.shapes.items()}
         self.drew_at: int | None = None  # where the method first took anything from its generator
         self.weights = {name: nn.Parameter(w.clone()) for name, (w, _) in toy.first().items()}
         self.optimizer = OPTIMIZERS[optimizer or "SGD"](list(self.weights.values()))
@@ -77,7 +77,7 @@ class Run:
         self.counts = [self.counted()]  # before training, then after every step
         self.announced = [self.announcement(-1)]  # what nnz_at says at the same moments
         for step, layers in enumerate(
-            draws(total=toy.total, tied=toy.tied) if data is None else data
+            draws(total=toy.total, tied=toy.tied, large=toy.large) if data is None else data
         ):
             self.step(step, layers)
 
@@ -118,7 +118,7 @@ class Run:
         """A new instance and its masks before training."""
         self.method = method = self.toy.method()
         first = self.toy.first()
-        network = {name: module_of(shape) for name, shape in SHAPES.items()}
+        network = {name: module_of(shape) for name, shape in self.toy.shapes.items()}
         for name, module in network.items():
             module.weight = nn.Parameter(first[name][0].clone())
         if method.scores_at_init:
@@ -126,15 +126,15 @@ class Run:
             self.ask(-1, "prepare_scoring", {}, lambda: method.prepare_scoring(model))
         layers = {}
         for name, module in network.items():
-            full = torch.ones(SHAPES[name], dtype=torch.bool)
+            full = torch.ones(self.toy.shapes[name], dtype=torch.bool)
             grad = first[name][1].clone() if method.scores_at_init else None
             layers[name] = Layer(full, full.clone(), module.weight.detach(), grad)
         masks = self.ask(-1, "init_masks", layers, lambda: method.init_masks(layers))
         require_layers(-1, "init_masks", masks)
-        for name in SHAPES:
+        for name, shape in self.toy.shapes.items():
             if name not in masks:
                 raise ContractBroken("no mask; valid: one for every layer", step=-1, layer=name)
-            require_mask(-1, name, "mask", masks[name])
+            require_mask(-1, name, "mask", masks[name], shape)
         return method, masks
 
     def announcement(self, step: int) -> int | dict[str, int]:
@@ -148,7 +148,7 @@ class Run:
             answer = self.ask(
                 step, "update_masks", layers, lambda: self.method.update_masks(step, layers)
             )
-            return required_changes(step, answer)
+            return required_changes(step, answer, self.toy.shapes)
 
         if "twice" not in self.watch:
             return changes()
@@ -200,7 +200,7 @@ class Run:
                 self.weights[name].copy_(weight * mask)
             self.past[name].mul_(MOMENTUM).add_(grad)
             state = self.optimizer.state[self.weights[name]]
-            state.setdefault("momentum_buffer", torch.zeros(SHAPES[name]))
+            state.setdefault("momentum_buffer", torch.zeros(self.toy.shapes[name]))
             state["momentum_buffer"].copy_(self.past[name] * mask)
 
     def resume(self, step: int) -> None:

@@ -23,6 +23,7 @@ from resparse.method import Method, Parent
 SHAPES: dict[str, tuple[int, ...]] = {"fc1": (8, 6), "conv2": (5, 2, 2, 2), "fc3": (3, 5)}
 SIZES = {name: math.prod(shape) for name, shape in SHAPES.items()}
 COUNTS = {"fc1": 10, "conv2": 15, "fc3": 15}  # fc3 is dense, as small layers are under ERK
+SIDE = 10  # of a large toy: this many times the outputs and inputs of every layer
 SCARCE = {"fc1": 2, "conv2": 2, "fc3": 1}  # a global ranking would rather do without fc3
 TOTAL = 20
 LONG = 104  # steps, for what shows only after many updates
@@ -33,15 +34,23 @@ Step = Mapping[str, tuple[Tensor, Tensor]]  # weight and dense gradient of every
 Answer = TypeVar("Answer")
 
 
-def draws(seed: int = 3, total: int = TOTAL, *, tied: bool = False) -> list[Step]:
+def enlarged() -> dict[str, tuple[int, ...]]:
+    """The shapes of a large toy."""
+    return {n: (SIDE * s[0], SIDE * s[1], *s[2:]) for n, s in SHAPES.items()}
+
+
+def draws(
+    seed: int = 3, total: int = TOTAL, *, tied: bool = False, large: bool = False
+) -> list[Step]:
     """Standard normal weights and dense gradients of every step; ``tied``: their signs only."""
+    shapes = enlarged() if large else SHAPES
     rng = Generator().manual_seed(seed)
 
     def pair(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         weight, grad = torch.randn(2, *shape, generator=rng)
         return (weight.sign(), grad.sign()) if tied else (weight, grad)
 
-    return [{name: pair(shape) for name, shape in SHAPES.items()} for _ in range(total)]
+    return [{name: pair(shape) for name, shape in shapes.items()} for _ in range(total)]
 
 
 def ours(cls: type[Method], *names: str) -> bool:
@@ -64,16 +73,28 @@ class Toy:
     fields: Mapping[str, Any]
     scarce: bool = False  # 5 of 103 weights in place of 40
     tied: bool = False  # all weights and gradients are 1 or -1: ties alone decide
+    large: bool = False  # 100 times as many weights, of the same densities
     start: int = 0  # the parent's rewind step
     total: int = TOTAL  # steps
     progress: Callable[[int], None] = _silent
 
     @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the weights by layer."""
+        return enlarged() if self.large else SHAPES
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Weights per layer."""
+        return {name: math.prod(shape) for name, shape in self.shapes.items()}
+
+    @property
     def counts(self) -> dict[str, int]:
         """Active weights per layer that the densities ask for."""
         if ours(self.cls, "dense"):
-            return dict(SIZES)
-        return dict(SCARCE if self.scarce else COUNTS)
+            return self.sizes
+        counts = SCARCE if self.scarce else COUNTS
+        return {n: count * self.sizes[n] // SIZES[n] for n, count in counts.items()}
 
     def long(self) -> "Toy":
         """The same of many more steps."""
@@ -85,17 +106,18 @@ class Toy:
 
     def first(self) -> Step:
         """Initial weights, and the gradients that a method sees which scores at the start."""
-        return draws(seed=9, total=1, tied=self.tied)[0]
+        return draws(seed=9, total=1, tied=self.tied, large=self.large)[0]
 
     def parent(self) -> Parent:
         """A finished run with random masks of the same counts and random weights."""
         rng = Generator().manual_seed(5)
-        scores = {name: torch.rand(shape, generator=rng) for name, shape in SHAPES.items()}
+        scores = {name: torch.rand(shape, generator=rng) for name, shape in self.shapes.items()}
+        weights = draws(seed=6, total=1, tied=self.tied, large=self.large)[0]
         return Parent(
             masks={name: top_k(score, self.counts[name]) for name, score in scores.items()},
             train_flops=PARENT_FLOPS,
             step=self.start,
-            weights={n: w for n, (w, _) in draws(seed=6, total=1, tied=self.tied)[0].items()},
+            weights={n: w for n, (w, _) in weights.items()},
         )
 
     def ask(self, step: int | None, what: str, question: Callable[[], Answer]) -> Answer:
@@ -111,8 +133,8 @@ class Toy:
             None,
             "the constructor",
             lambda: self.cls(
-                densities={name: count / SIZES[name] for name, count in self.counts.items()},
-                sizes=dict(SIZES),
+                densities={name: count / self.sizes[name] for name, count in self.counts.items()},
+                sizes=self.sizes,
                 total_steps=self.total,
                 rng=Generator(),  # by this name it may be made (see shared.no_chance)
                 parent=parent,

@@ -23,6 +23,26 @@ def masks_fit(toy: Toy) -> None:
     Run(toy, watch=())
 
 
+def updates_change_a_mask(toy: Toy) -> None:
+    """One update of one layer at least.
+
+    A share that rounds to no weight of the toy may be one of a network: a large toy is asked too.
+    """
+    for trial in (toy, dataclasses.replace(toy, large=True)):
+        run = Run(trial, watch=())
+        updates, first = len(run.moved) - 1, run.history[0]
+        if not updates or any(
+            not torch.equal(mask, first[name]) for m in run.history for name, mask in m.items()
+        ):
+            return
+    raise ContractBroken(
+        f"none of its {updates} updates changed a mask of {', '.join(SIZES)}: it trains as static; "
+        "valid: masks that move, or updates_at that is never True. Outside the mask momentum is 0, "
+        "and drop_and_grow may regrow what it just dropped unless regrow_dropped=False",
+        step=run.moved[-1],
+    )
+
+
 def counts_are_announced(toy: Toy) -> None:
     """Per layer, or in total where nnz_at gives one number."""
     run = Run(toy, watch=())
