@@ -23,6 +23,7 @@ class Stored:
     lines: Mapping[str, dict[str, Any]]
     again: Sequence[Entry]
     said: str  # where the baselines' numbers come from
+    why: str = ""  # what made the lines of ``again``
 
 
 def stored(theirs: Sequence[Entry], level: str) -> Stored:
@@ -37,14 +38,16 @@ def stored(theirs: Sequence[Entry], level: str) -> Stored:
     if not found:
         return Stored(lines={}, again=(), said=f"{len(keys)} runs of this store")
     facts = read_json((ROOT / panel.FROZEN).with_suffix(".provenance.json"))
-    again = _other_code(theirs, lines, same_torch=facts["torch"] == torch.__version__)
+    same_torch = facts["torch"] == torch.__version__
+    again = _other_code(theirs, lines, same_torch=same_torch)
     said = f"{found} frozen records, made at {facts['git_sha'][:12]} with torch {facts['torch']}"
     if again:
         runs = len({entry.run.key for entry in again})
         said += f"; {runs} of them trained again by today's code, every number bit-equal"
     if found < len(keys):
         said += f"; {len(keys) - found} runs of this store"
-    return Stored(lines=lines, again=again, said=said)
+    why = "made by other code" if same_torch else f"made with torch {facts['torch']}"
+    return Stored(lines=lines, again=again, said=said, why=why)
 
 
 def _other_code(

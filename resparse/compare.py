@@ -1,29 +1,30 @@
 """The command `compare`: a method on the panel, beside the stored records of the baselines."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resparse import compare_page, panel
-from resparse.artifact import ROOT
+from resparse import compare_page, compare_plan, data, panel
+from resparse.artifact import ROOT, check_seeds
 from resparse.baseline import require_equal, stored
+from resparse.compare_plan import Wanted
 from resparse.comparison import Comparison, Found, compare
 from resparse.configure import check_trainable
 from resparse.contract_process import check_apart
 from resparse.errors import RunFailed, UsageError
-from resparse.files import read_json, require_writable, write_atomic
+from resparse.files import require_writable, write_atomic
 from resparse.pace import paces
 from resparse.panel import Entrant, Entry, Panel, PanelLevel
 from resparse.progress import Progress
-from resparse.record import Run, RunStore
+from resparse.record import RunStore
 from resparse.reproduce import Options, require_ready
 from resparse.resolve import resolve_method, resolve_workload
 from resparse.runner import pending, run_all
 from resparse.settings import settings
+from resparse.tries import tried
 from resparse.workloads import Workload, workload
 
 OWN = "that a method trains, updates and costs what it says on {names}, and no more"
@@ -38,6 +39,8 @@ class Request:
     settings: tuple[str, ...] = ()  # fields, each as name=value
     distribution: str | None = None
     workloads: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()  # some of the panel's; none: all
+    plan_only: bool = False
     data_root: Path | None = None
     runs: Path = ROOT / "runs"
     out: Path = ROOT / "reports"
@@ -45,12 +48,21 @@ class Request:
     workers: int | None = None
     json: bool = False
 
+    @property
+    def cores(self) -> int:
+        """Runs at once on the CPU."""
+        return self.workers or len(os.sched_getaffinity(0))
+
 
 def compare_method(request: Request) -> int:
     """Check the contract, train what is missing, compare, and write the page; the exit code."""
     found = panel.load()
     level = found.level(request.level)
+    seeds = _seeds(request, level)
+    request = dataclasses.replace(request, seeds=seeds if seeds != level.seeds else ())
     problems = _problems(request, level)
+    if not request.json:
+        print(f"checking the contract of {Path(request.reference).stem}", flush=True)
     portable = any(problem.precision == "portable" for problem in problems.values())
     checks = check_apart(request.reference, request.runs, texts=request.settings, portable=portable)
     name, digest = resolve_method(request.reference, request.runs)
@@ -62,8 +74,8 @@ def compare_method(request: Request) -> int:
         method_sha256=digest,
     )
     _check_entrant(entrant, found, problems)
-    hashes = panel.images(problems, request.data_root)
-    shape = {"sparsities": found.panel.sparsities, "seeds": level.seeds}
+    hashes = _hashes(request, problems)
+    shape = {"sparsities": found.panel.sparsities, "seeds": seeds}
     ours = panel.entries(entrant, level, problems, hashes, **shape)  # type: ignore[arg-type]
     theirs = [
         entry
@@ -73,7 +85,13 @@ def compare_method(request: Request) -> int:
     frozen = stored(theirs, request.level)
     store = RunStore(request.runs)
     new = [entry for entry in theirs if entry.run.key not in frozen.lines]
-    device = _train([*ours, *new, *frozen.again], problems, request)
+    wanted = Wanted(label=name, ours=ours, new=new, again=frozen.again, why_again=frozen.why)
+    if request.plan_only:
+        todo = compare_plan.missing(wanted, store, rerun_stale=request.level == "smoke")
+        print(compare_plan.said(wanted, todo))
+        print(compare_plan.cost(todo, problems, request))
+        return 0
+    device = _train(wanted, problems, request)
     require_equal(frozen, store)
     result = compare(
         [_found(entry, store, {}) for entry in ours],
@@ -91,6 +109,7 @@ def compare_method(request: Request) -> int:
         margin=found.panel.margin_pp,
         margin_reason=found.panel.margin_reason,
         run=ours[0].run,
+        panel_seeds=len(level.seeds),
         checks=tuple(checks),
         paces=timed,
         seconds=_seconds(ours, store),
@@ -121,9 +140,35 @@ def _problems(request: Request, level: PanelLevel) -> dict[str, Workload]:
     return {name: workload(name) for name in names}
 
 
-def _train(entries: Sequence[Entry], problems: Mapping[str, Workload], request: Request) -> str:
+def _seeds(request: Request, level: PanelLevel) -> tuple[int, ...]:
+    """Those asked for, in the panel's order; UsageError where the panel has one not, or for one."""
+    asked = check_seeds(request.seeds, "--seeds") if request.seeds else level.seeds
+    beyond = [seed for seed in asked if seed not in level.seeds]
+    if beyond or len(asked) < 2:
+        what = f"{beyond[0]} is no seed of the panel" if beyond else "nothing is told by one"
+        known = ", ".join(map(str, level.seeds))
+        raise UsageError(
+            f"--seeds {','.join(map(str, asked))}: {what}; valid at level {request.level}: two or "
+            f"more of {known}"
+        )
+    return tuple(seed for seed in level.seeds if seed in asked)
+
+
+def _hashes(request: Request, problems: Mapping[str, Workload]) -> dict[str, str]:
+    """Of each workload's images, which must be here where something is to be trained."""
+    absent = {
+        name
+        for name, problem in problems.items()
+        if request.plan_only and data.missing(problem.dataset, request.data_root)
+    }
+    here = {name: problem for name, problem in problems.items() if name not in absent}
+    return panel.images(here, request.data_root) | dict.fromkeys(absent, "unread")
+
+
+def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -> str:
     """Train what is missing; returns the device. Raises RunFailed with the first run's reason."""
-    batch = max(e.run.recipe.batch_size for e in entries)
+    runs = wanted.runs
+    batch = max(run.recipe.batch_size for run in runs)
     options = Options(
         name="the panel",
         level=request.level,
@@ -134,16 +179,17 @@ def _train(entries: Sequence[Entry], problems: Mapping[str, Workload], request: 
     device = next(require_ready(problem, options, batch) for problem in problems.values())
     require_writable(request.out)
     store = RunStore(request.runs)
-    runs = [e.run for e in entries]
     todo = pending(runs, store, rerun_stale=request.level == "smoke")
     total = len({run.key for run in runs} | {run.key for run in todo})
+    if not request.json:
+        print(compare_plan.said(wanted, todo), flush=True)
     with Progress(total, total - len(todo), quiet=request.json) as progress:
         failed = run_all(
             todo,
             store,
             data_root=request.data_root,
             device=device,
-            workers=request.workers or (len(os.sched_getaffinity(0)) if device == "cpu" else 1),
+            workers=request.cores if device == "cpu" else request.workers or 1,
             notify=progress.notify,
             give_up=True,
         )
@@ -163,35 +209,6 @@ def _found(entry: Entry, store: RunStore, frozen: Mapping[str, dict[str, Any]]) 
     if record is None:
         raise RunFailed(f"run {entry.run.key} is not committed: repeat the command")
     return Found(entry=entry, status=record.status, outcome=record.outcome)
-
-
-def tried(store: RunStore, ours: Sequence[Entry]) -> int:
-    """Configurations of this method, the present one included, that the store has of the panel.
-
-    The file, its fields and the distribution make a configuration; seeds do not. Counted are runs
-    as the panel's, of its workloads, recipes and densities, those set aside in stale/ too. One of
-    the suite's methods counts only once it ran on all of the panel: rows of tables are no tuning.
-    """
-    name, whole = ours[0].run.method, {_place(e.run) for e in ours}
-    seen: dict[tuple[str, str, str], set[tuple[str, ...]]] = {}
-    for file in (*store.root.glob("*/manifest.json"), *store.root.glob("stale/*/manifest.json")):
-        config = read_json(file)["config"]
-        if config["method"] == name:
-            run = Run.from_config(config)
-            seen.setdefault(_configuration(run), set()).add(_place(run))
-    least = 1 if ours[0].run.method_sha256 else len(whole)
-    counted = {c for c, places in seen.items() if len(places & whole) >= least}
-    return len(counted | {_configuration(ours[0].run)})
-
-
-def _place(run: Run) -> tuple[str, ...]:
-    """Where on the panel a run belongs, whatever its method and seed."""
-    recipe = json.dumps(dataclasses.asdict(run.recipe), sort_keys=True)
-    return run.model, run.dataset, recipe, repr(run.density)
-
-
-def _configuration(run: Run) -> tuple[str, str, str]:
-    return run.method_sha256, json.dumps(run.fields, sort_keys=True), run.distribution
 
 
 def _paces(
@@ -222,9 +239,9 @@ def _seconds(ours: Sequence[Entry], store: RunStore) -> dict[str, float]:
 
 def _made(ours: Sequence[Entry], store: RunStore) -> str:
     """Commits and torch of the method's own runs."""
-    facts = [store.folder(entry.run).record().provenance for entry in ours]
-    commits = sorted({str(f["git_sha"])[:12] or "no commit" for f in facts})
-    torches = sorted({str(f["torch"]) for f in facts})
+    records = [store.folder(entry.run).record() for entry in ours]
+    commits = sorted({record.made_at for record in records})
+    torches = sorted({str(record.provenance["torch"]) for record in records})
     return f"{', '.join(commits)}, torch {', '.join(torches)}; keys of the runs in the csv"
 
 
@@ -236,6 +253,7 @@ def _command(request: Request) -> str:
     given += ["--distribution", request.distribution] if request.distribution else []
     for reference in request.workloads:
         given += ["--workload", Path(reference).name]
+    given += ["--seeds", ",".join(map(str, request.seeds))] if request.seeds else []
     return " ".join(["nox -s compare --", *given])
 
 
@@ -244,7 +262,8 @@ def page_name(request: Request, label: str) -> str:
     level = () if request.level == "smoke" else (request.level,)
     spread = () if request.distribution is None else (request.distribution,)
     loads = [Path(reference).stem for reference in request.workloads]
-    return "-".join([label, *level, *loads, *spread, *request.settings])
+    seeds = [f"seeds={','.join(map(str, request.seeds))}"] if request.seeds else []
+    return "-".join([label, *level, *loads, *spread, *request.settings, *seeds])
 
 
 def _report(request: Request, result: Comparison, facts: "compare_page.Facts") -> int:

@@ -31,6 +31,7 @@ class Facts:
     margin: float
     margin_reason: str
     run: Run  # the method's first
+    panel_seeds: int  # how many the panel has
     checks: tuple[str, ...]
     paces: Mapping[tuple[str, str], float]
     seconds: Mapping[str, float]
@@ -60,6 +61,8 @@ def page(result: Comparison, facts: Facts, picture: Picture) -> list[Block]:
     blocks: list[Block] = [Heading(f"{result.label} on {facts.panel}, {facts.level}", 1)]
     if facts.level == "smoke":
         blocks.append(Text(f"Smoke, not evidence: it shows {facts.shows}.", loud=True))
+    if some := few_seeds(result, facts):
+        blocks.append(Text(f"{some}: not the panel's comparison.", loud=True))
     return [
         *blocks,
         Text(answer(result)),
@@ -80,6 +83,14 @@ def page(result: Comparison, facts: Facts, picture: Picture) -> list[Block]:
         Heading("How it was made"),
         _protocol(result, facts),
     ]
+
+
+def few_seeds(result: Comparison, facts: Facts) -> str:
+    """How many of the panel's seeds it rests on, empty where it is all of them."""
+    if len(result.seeds) == facts.panel_seeds:
+        return ""
+    named = ", ".join(map(str, result.seeds))
+    return f"{len(result.seeds)} of the panel's {facts.panel_seeds} seeds ({named})"
 
 
 def answer(result: Comparison) -> str:
@@ -240,6 +251,7 @@ def as_json(result: Comparison, facts: Facts) -> str:
     value: dict[str, Any] = dataclasses.asdict(result)
     value |= {"level": facts.level, "fields": facts.run.fields, "answer": answer(result)}
     value |= {"baselines": facts.frozen, "made_by": facts.made, "wall_s_a_run": dict(facts.seconds)}
+    value["panel_seeds"] = facts.panel_seeds
     value["ms_a_step"] = [
         {"workload": load, "label": label, "ms": ms} for (load, label), ms in facts.paces.items()
     ]
@@ -253,6 +265,8 @@ def to_terminal(result: Comparison, facts: Facts) -> None:
         console = Console(width=130)
     if facts.level == "smoke":
         console.print("[bold]Smoke, not evidence.[/bold]")
+    if some := few_seeds(result, facts):
+        console.print(f"[bold]{some}.[/bold]")
     table = Table(title=f"{result.label}: differences of test top-1, percentage points")
     for name in ("baseline", *HEAD):
         table.add_column(name, justify="left" if name == "baseline" else "right")

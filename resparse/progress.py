@@ -54,18 +54,15 @@ class Progress:
             self.done += 1
             self.failed += what == "failed"
         finished = self.already + self.done
-        state = f"{self.running} running, ETA {self.eta()}"
+        state = f"ETA {self.eta()}"
         if self.failed:
             state += f", {self.failed} failed"
         if self.bar is not None:
+            state = f"{self.running} running, {state}"
             self.bar.update(self.task, completed=finished, description=state)
         elif not self.quiet and what != "running":
-            sparsity = f"sparsity {1 - run.density:.4g}"
-            print(
-                f"[{finished}/{self.total}] {what}: {run.method}, {sparsity}, "
-                f"{run.recipe.steps} steps, seed {run.seed}; {state}",
-                flush=True,
-            )
+            # how many run is known once the next has started: it is in the bar alone
+            print(f"[{finished}/{self.total}] {what}: {_named(run)}; {state}", flush=True)
 
     def eta(self) -> str:
         """Minutes and seconds left at the mean pace so far."""
@@ -74,3 +71,10 @@ class Progress:
         left = self.total - self.already - self.done
         seconds = (time.monotonic() - self.began) / self.done * left
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
+def _named(run: Run) -> str:
+    """A run in words: its method, what it trains, how sparse, how long, and its seed."""
+    of = run.model if run.model == run.dataset else f"{run.model} on {run.dataset}"
+    sparsity = f"sparsity {1 - run.density:.4g}"
+    return f"{run.method}, {of}, {sparsity}, {run.recipe.steps} steps, seed {run.seed}"

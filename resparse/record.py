@@ -118,6 +118,12 @@ class Record:
         """The configuration as a Run."""
         return Run.from_config(self.config)
 
+    @property
+    def made_at(self) -> str:
+        """The commit whose code made it, and whether that code had uncommitted changes."""
+        commit = self.provenance["git_sha"][:12] or "no commit"
+        return str(commit) + " + uncommitted changes" * bool(self.provenance["git_dirty"])
+
     @staticmethod
     def from_json(value: Any) -> "Record":
         """Read a record; raises RunFailed where schema, fields or key do not fit."""

@@ -221,10 +221,7 @@ def _report(
         "command": command(table, options),
         "git sha": (git("rev-parse", "HEAD")[:12] or "unknown")
         + (" + uncommitted changes" if git("status", "--porcelain", "--", *CODE) else ""),
-        "records made at": _distinct(
-            r.provenance["git_sha"][:12] + " + uncommitted changes" * r.provenance["git_dirty"]
-            for r in made
-        ),
+        "records made at": _distinct(r.made_at for r in made),
         "device": _distinct(r.provenance["device"] for r in made),
         "seeds": "none" if exact else ", ".join(map(str, seeds)),
         "level": "exact columns only" if exact else f"{options.level} ({level.workload})",

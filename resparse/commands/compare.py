@@ -20,6 +20,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--distribution", help=text)
     text = "a workload's file or name in place of the level's; repeatable"
     parser.add_argument("--workload", action="append", default=[], metavar="FILE", help=text)
+    text = "some of the panel's, like 0,1,2; repeatable (default: all)"
+    parser.add_argument("--seeds", action="append", default=[], help=text)
+    text = "check the contract, say what would be trained, why, and what it costs, and stop"
+    parser.add_argument("--plan", action="store_true", help=text)
     options.out(parser)
     options.device(parser)
     options.runs(parser)
@@ -30,6 +34,11 @@ def execute(given: argparse.Namespace) -> int:
     """Check the contract, train, compare, write the page."""
     from resparse.artifact import ROOT
     from resparse.compare import Request, compare_method
+    from resparse.errors import UsageError
+
+    for name in ("json", "out") if given.plan else ():
+        if getattr(given, name):
+            raise UsageError(f"--{name}: --plan does not use it; valid: without --{name}")
 
     return compare_method(
         Request(
@@ -38,6 +47,8 @@ def execute(given: argparse.Namespace) -> int:
             settings=tuple(given.set),
             distribution=given.distribution,
             workloads=tuple(given.workload),
+            seeds=options.numbers(given.seeds, int, "--seeds"),
+            plan_only=given.plan,
             data_root=options.data_root(given),
             runs=given.runs or ROOT / "runs",
             out=given.out or ROOT / "reports",
