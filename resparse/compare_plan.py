@@ -93,7 +93,7 @@ def cost(todo: Sequence[Run], problems: Mapping[str, Workload], request: "Reques
         [
             *lines,
             f"together {len(todo)} to train, {flops:.3g} FLOPs (the masked engine computes dense "
-            f"ones), about {hours / at_once:.2g} hours with {at_once} at once, of forward and "
+            f"ones), at least {hours / at_once:.2g} hours with {at_once} at once: forward and "
             "backward alone",
         ]
     )

@@ -1,5 +1,6 @@
 """What a level would run and cost, before anything runs."""
 
+import statistics
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from resparse.reproduce import Options
 
 KEPT = 2  # checkpoints of a run in training
+MEASURED_S, MOST_PASSES = 0.3, 50  # what a speed is measured on: three passes or more
 COPIES = 3  # weights, momentum, masks and history in each
 
 
@@ -62,7 +64,7 @@ def activation_bytes(problem: Workload) -> int:
 def measured_speed(problem: Workload, device: str | None = None) -> tuple[float, str]:
     """(FLOP/s, how it was measured): forward and backward of this model, by default on a GPU.
 
-    On the CPU where there is none.
+    On the CPU where there is none, by one thread, as a run has.
     """
     shape = data.describe(problem.dataset)
     device = device if device and torch.cuda.is_available() else None
@@ -72,13 +74,18 @@ def measured_speed(problem: Workload, device: str | None = None) -> tuple[float,
     images = torch.randn(batch, *shape.image_shape, device=device)
     labels = torch.zeros(batch, dtype=torch.long, device=device)
     _, macs, _ = network(problem.model, problem.dataset)
-    for repeat in range(4):
-        if repeat == 1:  # the first pass warms up
+    threads, took = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    try:
+        while len(took) < 4 or (sum(took) < MEASURED_S and len(took) < MOST_PASSES):
             began = time.perf_counter()
-        F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
-    if device == "cuda":
-        torch.cuda.synchronize()
-    seconds = (time.perf_counter() - began) / 3
+            F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+            if device == "cuda":
+                torch.cuda.synchronize()
+            took.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    seconds = statistics.median(took[1:])  # the first pass warms up
     name = torch.cuda.get_device_name() if device == "cuda" else "this CPU"
     return 3 * 2 * sum(macs.values()) * batch / seconds, f"measured on {name}, batch {batch}"
 
