@@ -223,6 +223,22 @@ def test_events_are_json_lines(store):
     assert all(line["time"] > 0 for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"git_sha": "0123456789abcdef", "git_dirty": False}, "0123456789ab"),
+        ({"git_sha": "0123456789abcdef", "git_dirty": True}, "0123456789ab + uncommitted changes"),
+        ({"git_sha": "", "git_dirty": False}, "no commit"),
+    ],
+)
+def test_where_a_record_was_made_names_uncommitted_changes(facts, words):
+    record = Record(
+        key=KEY, config=RUN.config, fingerprint="c", status="completed", reason="", outcome={},
+        curves={}, provenance=facts,
+    )  # fmt: skip
+    assert record.made_at == words
+
+
 CODE = '"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1  # why\n'
 SAME = [
     "def f(x): return (x+1)\n",
