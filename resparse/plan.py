@@ -74,7 +74,8 @@ def measured_speed(problem: Workload, device: str | None = None) -> tuple[float,
     images = torch.randn(batch, *shape.image_shape, device=device)
     labels = torch.zeros(batch, dtype=torch.long, device=device)
     _, macs, _ = network(problem.model, problem.dataset)
-    threads, took = torch.get_num_threads(), []
+    threads = torch.get_num_threads()
+    took: list[float] = []
     torch.set_num_threads(1)
     try:
         while len(took) < 4 or (sum(took) < MEASURED_S and len(took) < MOST_PASSES):

@@ -4,14 +4,16 @@ import csv
 import re
 
 import pytest
+import torch
 from comparing import MINE, PANEL, brief, pages, small
 from test_baseline import freeze
 
-from resparse import compare, compare_plan, panel, runner
+from resparse import compare, compare_plan, panel, plan, runner
 from resparse.__main__ import main
 from resparse.compare import Request, page_name
 from resparse.record import RunStore
 from resparse.runner import with_parents
+from resparse.workloads import workload
 
 
 @pytest.fixture
@@ -146,3 +148,25 @@ def test_bad_choices_are_refused_before_the_contract(arguments, words, tmp_path,
 def test_a_page_of_some_seeds_is_named_by_them():
     asked = Request(reference="mine.py", settings=("alpha=0.5",), seeds=(0, 1, 2))
     assert page_name(asked, "mine") == "mine-alpha=0.5-seeds=0,1,2"
+
+
+def test_a_speed_is_measured_by_one_thread_and_leaves_their_number(monkeypatch):
+    seen, before = [], torch.get_num_threads()
+    build = plan.build_model
+
+    def watched(*args):
+        model = build(*args)
+        model.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+        return model
+
+    monkeypatch.setattr(plan, "build_model", watched)
+    torch.set_num_threads(2)
+    try:
+        speed, how = plan.measured_speed(workload("digits_mlp"), "cpu")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert speed > 0
+    assert how == "measured on this CPU, batch 64"
+    assert set(seen) == {1}
+    assert 4 <= len(seen) <= plan.MOST_PASSES
