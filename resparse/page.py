@@ -39,7 +39,8 @@ class Picture:
     caption: str
 
 
-LOUD, WORD = ' class="loud"', ' class="word"'
+LOUD = ' class="loud"'
+LONG = 32  # characters of a sentence in a table: it breaks into lines where a number does not
 Block = Heading | Text | Grid | Picture
 
 STYLE = """
@@ -51,7 +52,7 @@ h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top:
 table { border-collapse: collapse; font-size: .82rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .55rem; text-align: right; white-space: nowrap; }
 th { border-bottom: 2px solid #444; } td { border-bottom: 1px solid #ddd; }
-.word { text-align: left; }
+.word, td.long { text-align: left; } td.long { white-space: normal; min-width: 14rem; }
 figure { margin: 1.5rem 0; } figure svg { max-width: 100%; height: auto; }
 figcaption { font-size: .9rem; color: #444; }
 code { background: #f3f4f6; padding: .1rem .25rem; }
@@ -100,10 +101,13 @@ def _html(block: Block) -> str:
 
 
 def _row(tag: str, cells: Sequence[str], left: int) -> str:
-    made = (
-        f"<{tag}{WORD if i < left else ''}>{_inline(cell)}</{tag}>" for i, cell in enumerate(cells)
-    )
+    made = (f"<{tag}{_kind(c, i < left)}>{_inline(c)}</{tag}>" for i, c in enumerate(cells))
     return f"<tr>{''.join(made)}</tr>"
+
+
+def _kind(cell: str, word: bool) -> str:
+    names = ["word"] * word + ["long"] * (len(cell) > LONG)
+    return f' class="{" ".join(names)}"' if names else ""
 
 
 def _inline(text: str) -> str:

@@ -31,3 +31,10 @@ def test_html_escapes_what_is_shown_and_needs_nothing_else():
     assert "<?xml" not in page
     assert "src=" not in page
     assert "http" not in page
+
+
+def test_a_sentence_in_a_table_breaks_into_lines_and_a_number_does_not():
+    number, sentence = "+18.93 [+16.44, +21.42]", "its longest training costs 0.86 of it"
+    text = as_html("t", [Grid(["a", "b", "c"], [["RigL", number, sentence]])])
+    assert f'<td class="word">RigL</td><td>{number}</td><td class="long">{sentence}</td>' in text
+    assert "td.long { white-space: normal" in text
