@@ -18,6 +18,7 @@ from resparse.data.beton import Settings
 from resparse.data.folder import STD, Folders
 from resparse.data.order import Share
 from resparse.models import build_model
+from resparse.seeds import generator
 
 pytestmark = [pytest.mark.ffcv, pytest.mark.skipif(bool(LACK), reason=LACK)]
 
@@ -95,6 +96,22 @@ def test_batches_do_not_depend_on_threads_or_on_where_they_start(path):
     assert equal(data.train_batches(3, 4, 3, 5), whole[3:])
     assert not torch.equal(whole[0][0], whole[2][0])
     assert not equal(data.train_batches(4, 4, 0, 5), whole)
+
+
+def test_a_training_batch_is_the_crops_and_flips_of_its_step(path):
+    from resparse.data.crops import random_boxes
+    from resparse.data.ffcv_loader import Crops
+
+    data, flipped = load(path), set()
+    for epoch, step in ((0, 0), (0, 1), (1, 2)):
+        order = torch.randperm(8, generator=generator(3, "order", epoch))
+        numbers = order[4 * (step % 2) :][:4]
+        boxes, flips = random_boxes(*data.train.shapes(numbers), 3, step)
+        expected = next(data.train.batches([Crops(numbers, boxes, flips)]))
+        assert equal([next(data.train_batches(3, 4, step, step + 1))], [expected])
+        flipped |= set(flips.tolist())
+        assert len({tuple(box) for box in boxes.tolist()}) == 4
+    assert flipped == {0, 1}
 
 
 def test_labels_come_in_the_torch_loaders_order(root, path):

@@ -13,6 +13,7 @@ from resparse.data import imagenet
 from resparse.data.folder import MEAN, STD, Folders
 from resparse.data.order import Share
 from resparse.errors import Missing, UsageError
+from resparse.seeds import derive, generator
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,44 @@ def test_processes_share_each_batch_and_the_test_images(root, loaded):
     images = torch.cat([x for part in parts for x, _ in part.eval_batches("test", 3)])
     alone = torch.cat([x for x, _ in loaded.eval_batches("test", 3)])
     assert torch.equal(images, torch.cat([alone[0::2], alone[1::2]]))
+
+
+def test_a_training_batch_by_hand(root, loaded):
+    """torchvision's crop and flip, drawn from (seed, epoch, number of the image), normalised."""
+    grow = transforms.Compose(
+        [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip()]
+    )
+    flips = set()
+    for epoch, step in ((0, 1), (1, 2), (1, 3)):
+        images, labels = next(loaded.train_batches(3, 4, step, step + 1))
+        order = torch.randperm(8, generator=generator(3, "order", epoch))
+        for row, number in enumerate(order[4 * (step % 2) :][:4].tolist()):
+            name, label = loaded.test.samples[number]
+            with torch.random.fork_rng(), Image.open(name) as image:
+                torch.manual_seed(derive(3, "augment", epoch, number))
+                pixels = transforms.functional.to_tensor(grow(image.convert("RGB")))
+                torch.manual_seed(derive(3, "augment", epoch, number))
+                cut = transforms.functional.to_tensor(grow.transforms[0](image.convert("RGB")))
+            flips.add(torch.equal(pixels, cut))
+            mean, std = (torch.tensor(value).view(3, 1, 1) for value in (MEAN, STD))
+            assert torch.equal(images[row], (pixels - mean) / std)
+            assert labels[row] == label
+    assert flips == {True, False}
+
+
+@pytest.mark.parametrize("batches", ["train", "test"])
+def test_the_global_stream_is_neither_read_nor_moved(loaded, batches):
+    def first():
+        if batches == "train":
+            return next(loaded.train_batches(0, 4, 0, 1))[0]
+        return next(loaded.eval_batches("test", 4))[0]
+
+    with torch.random.fork_rng():
+        before = torch.get_rng_state()
+        images = first()
+        assert torch.equal(torch.get_rng_state(), before)
+        torch.rand(1)
+        assert torch.equal(first(), images)
 
 
 def test_an_evaluated_image_by_hand(root, loaded):

@@ -223,3 +223,38 @@ def test_duplicates_of_a_published_archive_are_its_own_and_are_named(root, folde
         [f"train: {first}", f"train: {second}"],
         [f"train: {second}", f"test: {third}"],
     ]
+
+
+def test_training_images_are_padded_by_four_black_pixels_cropped_and_flipped(made, monkeypatch):
+    """As cifar10 is trained on: every crop of the bordered image, and its mirror, by NumPy."""
+    spec, folder = made
+    monkeypatch.setenv("RESPARSE_PREPARED", str(folder.parent))
+    images = prepare.load(spec, None)
+    stored = load_file(folder / "train.safetensors")["images"].numpy()
+    mean, std = (np.array(v, np.float32).reshape(3, 1, 1) for v in (images.mean, images.std))
+    moved, mirrored = set(), 0
+    for batch, _ in images.train_batches(5, 12, 0, 20):
+        found = np.rint(batch.numpy() * std + mean).astype(np.uint8)
+        for image in found:
+            places = [
+                (number, y, x, flip)
+                for number, whole in enumerate(stored)
+                for flip in (0, 1)
+                for y, x in _fits(
+                    np.pad(whole, ((0, 0), (4, 4), (4, 4))), image[..., :: 1 - 2 * flip]
+                )
+            ]
+            assert len(places) == 1
+            moved.add(places[0][1:3])
+            mirrored += places[0][3]
+    assert {y for y, _ in moved} == {x for _, x in moved} == set(range(9))
+    assert 80 < mirrored < 160  # of 240
+
+
+def _fits(bordered, image):
+    """Where ``image`` (3, 32, 32) lies in ``bordered`` (3, 40, 40)."""
+    at = np.lib.stride_tricks.sliding_window_view(bordered, image.shape)[0]
+    corner = (at[..., 0, 16, 16] == image[0, 16, 16]) & (at[..., 1, 7, 21] == image[1, 7, 21])
+    return [
+        (y, x) for y, x in zip(*corner.nonzero(), strict=True) if np.array_equal(at[y, x], image)
+    ]

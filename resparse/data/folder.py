@@ -86,6 +86,10 @@ class Folders:
     def eval_batches(self, split: str, batch_size: int) -> Iterator[Batch]:
         """This process's images of "test" in stored order."""
         chosen = mine(torch.arange(self.size(split)), self.share).tolist()
-        pin = torch.cuda.is_available()
-        images = Subset(self.test, chosen)
-        yield from DataLoader(images, batch_size, num_workers=self.workers, pin_memory=pin)
+        yield from DataLoader(
+            Subset(self.test, chosen),
+            batch_size,
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
+            generator=generator(0, "loader", split),
+        )

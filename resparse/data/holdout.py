@@ -52,7 +52,7 @@ def held(val: str, images: int) -> int:
     if not 0 < count < images:
         raise UsageError(
             f"val={val} of {images:,} training images; valid: a number of images (5000, 5k) or a "
-            "share (10%) that leaves some of both, or 0 (train on all of them)"
+            "share (10%) that leaves some of both; a dataset without :val= trains on all"
         )
     return count
 
