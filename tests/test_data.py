@@ -10,6 +10,7 @@ import torch
 from resparse import data
 from resparse.data import digits, imagenet, synthetic
 from resparse.data.memory import InMemory
+from resparse.data.order import Share
 from resparse.errors import Missing, UsageError
 from resparse.seeds import generator
 
@@ -94,6 +95,35 @@ def test_batches_from_any_step_are_the_tail_of_all(loaded, start):
         assert torch.equal(labels, truth)
         assert images.shape == (64, 1, 8, 8)
         assert images.dtype == torch.float32
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_together_see_the_batches_of_one_alone(world):
+    """The same crops and mirrored sides too, so that the number of processes changes no number."""
+    alone = coloured(flip=True).train_batches(3, 64, 2, 7)
+    shares = [Share(rank, world) for rank in range(world)]
+    parts = [coloured(flip=True, share=share).train_batches(3, 64, 2, 7) for share in shares]
+    for whole, *batches in zip(alone, *parts, strict=True):
+        for of_one, *of_each in zip(whole, *batches, strict=True):
+            assert torch.equal(torch.stack(of_each, 1).flatten(0, 1), of_one)
+
+
+def rows(images):
+    return [image.flatten().tolist() for image in images]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_processes_together_evaluate_each_image_once(loaded, world):
+    seen = []
+    for rank in range(world):
+        mine = InMemory(**vars_of(loaded), share=Share(rank, world))
+        seen += [row for images, _ in mine.eval_batches("val", 64) for row in rows(images)]
+    assert sorted(seen) == sorted(rows(next(loaded.eval_batches("val", 200))[0]))
+
+
+def test_a_batch_that_the_images_do_not_fill_is_refused(loaded):
+    with pytest.raises(UsageError, match="batch size 898 for 897 images; valid: 1 to 897"):
+        next(loaded.train_batches(0, 898, 0, 1))
 
 
 def test_batches_lie_in_memory_as_their_shape_says(loaded):

@@ -10,39 +10,38 @@ from torch.nn import functional as F
 
 from resparse.data import digits
 from resparse.data.memory import InMemory
-from resparse.data.order import Share, mine, own_share
+from resparse.data.order import Share, own_share
 from resparse.errors import RunFailed
 from resparse.outcome import correct
 
 LABELS, RIGHT = [8, 1, 7, 8, 7, 0, 5], 2  # neither two processes nor three share them evenly
 
 
-class Shared:
-    """Seven digits to test on, shared out; ``twice`` processes see one of theirs again."""
+class Seven(InMemory):
+    """Seven digits to test on; the first ``twice`` processes see one of theirs again."""
 
-    def __init__(self, twice=0):
-        whole = digits.load()
-        part = tuple(tensor[: len(LABELS)] for tensor in whole.splits["test"])
-        splits = {"train": whole.splits["train"], "test": part}
-        self.data = InMemory("seven", 10, splits, mean=whole.mean, std=whole.std)
-        self.name, self.twice, self.labels = "seven", twice, part[1]
-
-    def size(self, split):
-        return self.data.size(split)
+    twice = 0
 
     def eval_batches(self, split, batch_size):
-        share = own_share()
-        images, labels = next(self.data.eval_batches(split, len(LABELS)))
-        if share.rank < self.twice:
-            yield images[:1], labels[:1]
-        yield mine(images, share), mine(labels, share)
+        yield from super().eval_batches(split, batch_size)
+        if self.share.rank < self.twice:
+            yield next(super().eval_batches(split, 1))
+
+
+def seven():
+    """Made like a dataset from outside, which knows nothing of several processes."""
+    whole = digits.load()
+    part = tuple(tensor[: len(LABELS)] for tensor in whole.splits["test"])
+    splits = {"train": whole.splits["train"], "test": part}
+    return Seven("seven", 10, splits, mean=whole.mean, std=whole.std)
 
 
 def training(twice=0):
     """What ``correct`` needs: a model that takes every image for the class of the first."""
-    data, model = Shared(twice), nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    data, model = seven(), nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    data.twice = twice
     model[1].weight.data.zero_()
-    model[1].bias.data = F.one_hot(data.labels[0], 10).float()
+    model[1].bias.data = F.one_hot(data.splits["test"][1][0], 10).float()
     return SimpleNamespace(model=model, data=data, device=torch.device("cpu"))
 
 
@@ -66,7 +65,7 @@ def together(world, folder, twice=0):
 
 
 def test_one_process_counts_all():
-    assert Shared().labels.tolist() == LABELS
+    assert seven().splits["test"][1].tolist() == LABELS
     assert correct(training(), "test") == RIGHT
 
 

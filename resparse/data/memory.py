@@ -6,7 +6,7 @@ same and a training resumes at any step.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from resparse.data import Batch
 from resparse.data.checked import require_images
+from resparse.data.order import Share, mine, own_share, steps
 from resparse.seeds import generator
 
 _AT_ONCE = 1024  # images that are padded together: reflection works on floats
@@ -26,7 +27,8 @@ class InMemory:
 
     ``mean`` and ``std`` are of the pixel values 0 to 255, one for all channels or one each. A
     training image is padded by ``pad`` pixels, black or mirrored, cropped to its own size at a
-    random place, and, with ``flip``, mirrored every second time.
+    random place, and, with ``flip``, mirrored every second time. ``share`` says which of a step's
+    images are this process's.
     """
 
     name: str
@@ -37,6 +39,7 @@ class InMemory:
     pad: int = 0
     padding: Literal["zero", "reflect"] = "zero"
     flip: bool = False
+    share: Share = field(default_factory=own_share)
 
     def __post_init__(self) -> None:
         """Hash what was loaded: the same name with other pixels is another dataset.
@@ -69,31 +72,32 @@ class InMemory:
         return self
 
     def train_batches(self, seed: int, batch_size: int, start: int, stop: int) -> Iterator[Batch]:
-        """Each epoch a fresh permutation (no incomplete batch), crops and flips by image."""
-        size = self.train_size
-        per_epoch = size // batch_size
-        for epoch in range(start // per_epoch, -(-stop // per_epoch)):
-            order = torch.randperm(size, generator=generator(seed, "order", epoch))
-            shift = torch.randint(
-                0, 2 * self.pad + 1, (size, 2), generator=generator(seed, "augment", epoch)
-            )
-            flips = None
-            if self.flip:
-                flips = torch.rand(size, generator=generator(seed, "flip", epoch)) < 0.5
-            for step in range(max(start, epoch * per_epoch), min(stop, (epoch + 1) * per_epoch)):
-                first = (step - epoch * per_epoch) * batch_size
-                chosen = order[first : first + batch_size]
-                flipped = None if flips is None else flips[chosen]
-                images = self._normalise(self._augmented(chosen, shift[chosen], flipped))
-                if not torch.backends.mkldnn.enabled and len(images[0]) == 1:
-                    # one channel in portable numerics, whose frozen runs were made on these
-                    # strides; oneDNN takes them for contiguous and writes past its memory
-                    images = images.to(memory_format=torch.channels_last)
-                yield images, self.splits["train"][1][chosen.to(self.device)]
+        """Steps start .. stop - 1: this process's images, crops and flips by image."""
+        size, drawn = self.train_size, -1
+        for epoch, _, images in steps(size, seed, batch_size, start, stop, self.share):
+            if epoch != drawn:
+                shift, flips = self._draws(seed, epoch)
+                drawn = epoch
+            chosen = mine(images, self.share)
+            flipped = None if flips is None else flips[chosen]
+            batch = self._normalise(self._augmented(chosen, shift[chosen], flipped))
+            if not torch.backends.mkldnn.enabled and len(batch[0]) == 1:
+                # one channel in portable numerics, whose frozen runs were made on these
+                # strides; oneDNN takes them for contiguous and writes past its memory
+                batch = batch.to(memory_format=torch.channels_last)
+            yield batch, self.splits["train"][1][chosen.to(self.device)]
+
+    def _draws(self, seed: int, epoch: int) -> tuple[Tensor, Tensor | None]:
+        """Of every training image in an epoch: crops (N, 2), and whether it is mirrored (N,)."""
+        sides, size = 2 * self.pad + 1, (self.train_size, 2)
+        shift = torch.randint(0, sides, size, generator=generator(seed, "augment", epoch))
+        if not self.flip:
+            return shift, None
+        return shift, torch.rand(size[0], generator=generator(seed, "flip", epoch)) < 0.5
 
     def eval_batches(self, split: str, batch_size: int) -> Iterator[Batch]:
-        """All images in stored order."""
-        images, labels = self.splits[split]
+        """This process's images in stored order."""
+        images, labels = (mine(part, self.share) for part in self.splits[split])
         for first in range(0, len(labels), batch_size):
             part = slice(first, first + batch_size)
             yield self._normalise(images[part]), labels[part]
