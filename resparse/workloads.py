@@ -15,7 +15,6 @@ from pydantic import Field, model_validator
 
 from resparse import data, models
 from resparse.data import describe
-from resparse.data.holdout import named
 from resparse.errors import UsageError
 from resparse.models import build_model, maskable
 from resparse.outside import load_module
@@ -127,7 +126,7 @@ def shapes_of(model: str, dataset: str) -> dict[str, tuple[int, ...]]:
 
 
 def holding_out(problem: Workload, val: str | None) -> Workload:
-    """The workload with another hold-out of its training images (see data.holdout); None: its own.
+    """The workload with another hold-out of its training images (see data.protocol); None: its own.
 
     Raises UsageError where the dataset splits itself.
     """
@@ -135,9 +134,7 @@ def holding_out(problem: Workload, val: str | None) -> Workload:
         return problem
     if problem.sha256:
         raise UsageError(f"val={val}: the load(root) of {problem.model}.py splits; valid: none")
-    made = replace(problem, dataset=named(problem.dataset, val))
-    describe(made.dataset)
-    return made
+    return replace(problem, dataset=data.named(problem.dataset, val))
 
 
 PRECISIONS = ("portable", "fp32")

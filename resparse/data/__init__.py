@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from torch import Tensor
 
-from resparse.data.holdout import held, parted
+from resparse.data import protocol
 from resparse.errors import ResparseError, UsageError
 
 if TYPE_CHECKING:
@@ -63,28 +63,46 @@ def _module(name: str) -> ModuleType:
 
     if name in _outside:
         return _outside[name]
-    base, val = parted(name)
-    if val and base in NAMES:
-        own = "its 200 of 1,097" if base == "digits" else "none"
-        raise UsageError(f"{name}: {base} holds out {own} by itself; valid: {base}")
+    base, _, rest = name.partition(":")
+    if rest and base in NAMES:
+        raise UsageError(
+            f"{name}: {base} has its own split and borders; valid: {base}, or {rest} of one of "
+            f"{', '.join(PREPARED)}"
+        )
     if name not in NAMES:
         raise UsageError(f"unknown dataset {name!r}; valid: {', '.join(NAMES)}")
     return {"digits": digits, "imagenet": imagenet, "random_imagenet": synthetic}[name]
 
 
 def _spec(name: str) -> "Spec | None":
-    """Of a dataset that `resparse data prepare` makes, whatever it holds out."""
+    """Of a dataset that `resparse data prepare` makes, whatever a protocol asks of it."""
     from resparse.data.prepare import specs
 
-    base, _ = parted(name)
+    base = name.partition(":")[0]
     return specs()[base] if base in PREPARED else None
+
+
+def named(name: str, val: str | None = None) -> str:
+    """The one name of a dataset, with another hold-out where ``val`` is given ("0": none).
+
+    Raises UsageError for an unknown name, and a hold-out of a dataset that splits itself.
+    """
+    if spec := _spec(name):
+        asked = protocol.asked(name)
+        asked = asked if val is None else asked._replace(val=val)
+        return asked.named(spec.shape.train_size)
+    if val not in (None, "0"):
+        name = f"{name}:val={val}"
+    _module(name)
+    return name
 
 
 def describe(name: str) -> Shape:
     """Classes, image shape and training size; raises UsageError for an unknown name."""
     if spec := _spec(name):
         size = spec.shape.train_size
-        return spec.shape._replace(train_size=size - held(parted(name)[1], size))
+        held = protocol.held(protocol.asked(name).val, size)
+        return spec.shape._replace(train_size=size - held)
     shape: Shape = _module(name).SHAPE
     return shape
 
@@ -94,7 +112,7 @@ def load(name: str, root: Path | None) -> Data:
     if spec := _spec(name):
         from resparse.data import prepare
 
-        return prepare.load(spec, root, name)
+        return prepare.load(spec, root, named(name))
     loaded: Data = _module(name).load(root)
     return loaded
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from resparse.data import counts, duplicates, holdout, manifest, places, tensors
+from resparse.data import counts, duplicates, manifest, places, protocol, tensors
 from resparse.data.manifest import Manifest
 from resparse.data.memory import InMemory
 from resparse.data.spec import Source, Spec
@@ -125,7 +125,7 @@ def verify(spec: Spec, folder: Path) -> Manifest:
 def load(spec: Spec, root: Path | None, name: str | None = None) -> InMemory:
     """The prepared dataset in memory, its files checked; raises Missing where it is not there.
 
-    ``name`` says what is held out (see holdout); mean and spread are of all training images.
+    ``name`` says what a protocol asks; mean and spread are of all training images.
     """
     folder = places.prepared_folder(spec.name, root)
     said = verify(spec, folder)
@@ -134,9 +134,10 @@ def load(spec: Spec, root: Path | None, name: str | None = None) -> InMemory:
     return InMemory(
         name=name,
         classes=spec.classes,
-        splits=holdout.split(name, splits),
+        splits=protocol.split(name, splits),
         mean=said.mean,
         std=said.std,
         pad=PAD,
+        padding=protocol.asked(name).pad,
         flip=True,
     )

@@ -1,4 +1,4 @@
-"""Training images held out by name, and the epoch that is chosen by them or by the test images."""
+"""What a dataset's name asks of it, held-out images and borders; and the epoch that is chosen."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from small_data import cifar_spec
 from resparse import data, workloads
 from resparse.commands.run import chosen
 from resparse.data import prepare
-from resparse.data.holdout import held, named, split
+from resparse.data.protocol import split
 from resparse.errors import UsageError
 from resparse.record import Run
 
@@ -48,16 +48,46 @@ def test_the_held_out_images_are_these():
     assert held_out("cifar10:val=5")["val"] == [0, 3, 5, 8, 18]
 
 
-@pytest.mark.parametrize("val", ["0", "-5", "5%%", "100%", "50000", "60k", "x", "0%", "1.5k"])
+@pytest.mark.parametrize("val", ["", "00", "-5", "5%%", "100%", "50000", "60k", "x", "0%", "1.5k"])
 def test_a_hold_out_that_leaves_nothing_or_is_no_number_is_refused(val):
-    with pytest.raises(UsageError, match=r"val=\S+ of 50,000 training images; valid: a number"):
-        held(val, 50_000)
+    with pytest.raises(UsageError, match=r"val=\S* of 50,000 training images; valid: a number"):
+        data.describe(f"cifar10:val={val}")
 
 
-@pytest.mark.parametrize("name", ["digits:val=5k", "imagenet:val=10%"])
-def test_a_dataset_that_splits_itself_takes_no_hold_out(name):
-    with pytest.raises(UsageError, match=r"holds out (its 200 of 1,097|none) by itself; valid"):
-        data.describe(name)
+@pytest.mark.parametrize("name", ["digits:val=5k", "imagenet:pad=reflect", "random_imagenet:val=1"])
+def test_a_dataset_that_splits_itself_takes_no_part(name):
+    base, _, rest = name.partition(":")
+    said = f"{name}: {base} has its own split and borders; valid: {base}, or {rest} of one of c"
+    for act in (data.describe, data.named):
+        with pytest.raises(UsageError, match=said):
+            act(name)
+
+
+@pytest.mark.parametrize("part", ["pad=black", "vall=3", "", "val=3:val=3", "pad=zero:pad=reflect"])
+def test_a_part_that_is_none_is_refused(part):
+    with pytest.raises(UsageError, match="valid: cifar10, then once at most :val=N and :pad="):
+        data.describe(f"cifar10:{part}")
+
+
+@pytest.mark.parametrize(
+    ("spelt", "name"),
+    [
+        ("cifar10:val=5k", "cifar10:val=5000"),
+        ("cifar100:val=10%", "cifar100:val=5000"),
+        ("cifar10:pad=reflect:val=10%", "cifar10:val=5000:pad=reflect"),
+        ("tiny_imagenet:pad=zero:val=0", "tiny_imagenet"),
+        ("digits", "digits"),
+    ],
+)
+def test_what_is_the_same_has_one_name(spelt, name):
+    assert data.named(spelt) == data.named(name) == name
+    assert data.describe(spelt) == data.describe(name)
+
+
+def test_the_hold_out_of_a_name_is_replaced_and_its_borders_stay():
+    assert data.named("cifar10:val=5k:pad=reflect", "10") == "cifar10:val=10:pad=reflect"
+    assert data.named("cifar10:val=5k:pad=reflect", "0") == "cifar10:pad=reflect"
+    assert data.named("digits", "0") == "digits"
 
 
 def test_the_description_counts_what_is_left():
@@ -85,14 +115,17 @@ def test_a_prepared_dataset_holds_out_and_validates_without_augmentation(tmp_pat
     assert torch.equal(labels, of)
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (part.mean, part.std))
     assert torch.equal(images, (stored.float() - mean) / std)
+    mirrored = prepare.load(spec, None, "cifar10:val=3:pad=reflect")
+    assert (part.padding, mirrored.padding) == ("zero", "reflect")
+    assert mirrored.sha256 != part.sha256
 
 
 def test_a_workload_with_another_hold_out():
     problem = dataclasses.replace(workloads.workload("digits_mlp"), dataset="cifar10:val=10%")
     assert workloads.holding_out(problem, None) is problem
     assert workloads.holding_out(problem, "0").train_size == 50_000
-    assert workloads.holding_out(problem, "5k").dataset == named("cifar10", "5k")
-    with pytest.raises(UsageError, match=r"digits:val=5k: digits holds out its 200"):
+    assert workloads.holding_out(problem, "5k").dataset == "cifar10:val=5000"
+    with pytest.raises(UsageError, match=r"digits:val=5k: digits has its own split"):
         workloads.holding_out(workloads.workload("digits_mlp"), "5k")
     own = dataclasses.replace(problem, sha256="0" * 64, model="my_problem")
     with pytest.raises(UsageError, match=r"val=5k: the load\(root\) of my_problem.py splits"):
