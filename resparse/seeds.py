@@ -1,6 +1,8 @@
 """Every random draw has a generator of its own, derived from (seed, purpose, ...)."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -18,3 +20,14 @@ def derive(seed: int, *purpose: object) -> int:
 def generator(seed: int, *purpose: object) -> torch.Generator:
     """A CPU generator seeded with ``derive``."""
     return torch.Generator().manual_seed(derive(seed, *purpose))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The CPU's global random stream, from ``seed`` on inside and as it was afterwards.
+
+    For what takes no generator. ``torch.manual_seed`` would seed the GPUs' too, and leave them so.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

@@ -13,6 +13,7 @@ from resparse.errors import UsageError
 from resparse.exact import network
 from resparse.models import build_model, maskable
 from resparse.outside import blamed
+from resparse.seeds import seeded
 from resparse.workloads import Workload
 
 IMAGES = 4  # batch norm in training needs more than one
@@ -46,8 +47,7 @@ def _gradients(name: str, problem: Workload) -> dict[str, Tensor | None]:
     """The gradient of each maskable weight after one backward; None where there is none."""
     shape = describe(problem.dataset)
     net = build_model(problem.model, shape.classes, shape.image_shape, 0).train()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
+    with seeded(0), torch.enable_grad():
         logits = net(torch.rand(IMAGES, *shape.image_shape))
         valid = (IMAGES, shape.classes)
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

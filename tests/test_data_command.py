@@ -7,6 +7,7 @@ from small_data import cifar_spec
 
 from resparse.__main__ import main
 from resparse.data import prepare
+from resparse.data.tiny_imagenet import TINY_IMAGENET
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.delenv("RESPARSE_DATA", raising=False)
     (tmp_path / "root").mkdir()
     spec = cifar_spec(tmp_path / "root")
-    monkeypatch.setattr(prepare, "specs", lambda: {"cifar10": spec})
+    monkeypatch.setattr(prepare, "specs", lambda: {"cifar10": spec, "tiny_imagenet": TINY_IMAGENET})
     return tmp_path / "root"
 
 
@@ -64,6 +65,11 @@ def test_the_variable_says_where(root, tmp_path, capsys, monkeypatch):
         (["prepare", "cifar10"], 4, "no data root: give --data-root DIR or set RESPARSE_DATA"),
         (["verify", "imagenet"], 4, "no data root: give --data-root DIR or set RESPARSE_DATA"),
         (["verify", "cifar10", "--prepared", "/proc/none"], 4, "run resparse data prepare cifar10"),
+        (["verify", "cifar10", "--workers", "2"], 5,
+         "--workers in data verify cifar10; valid: for imagenet only"),
+        (["prepare", "cifar10", "--accept-duplicates"], 5,
+         "--accept-duplicates in data prepare cifar10; valid: for imagenet, and to prepare tiny"),
+        (["verify", "tiny_imagenet", "--accept-duplicates"], 5, "; valid: for imagenet, and to"),
         (["verify", "cifar10", "--data-root", "/nowhere"], 5, "data root '/nowhere' is not a fold"),
     ],
 )  # fmt: skip

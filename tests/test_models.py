@@ -126,3 +126,18 @@ def test_wrn22_2_drops_out_in_training_only_and_starts_as_in_the_paper():
     assert not model.fc.bias.any()
     weight = model.stages[2][1].conv1.weight  # N(0, 2 / (9 * 128)): 147,456 draws
     assert weight.std().item() == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.01)
+
+
+def test_building_leaves_the_random_streams_of_the_gpus_alone(monkeypatch):
+    """Seeds of a GPU that is not started yet are kept for later, and would not be taken back."""
+
+    def refused(seed):
+        raise AssertionError(f"GPUs were seeded with {seed}")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", refused)
+    with pytest.raises(AssertionError, match="GPUs were seeded with 3"):
+        torch.manual_seed(3)  # what would be noticed
+    state = torch.get_rng_state()
+    first, again = build("mlp_small", 3), build("mlp_small", 3)
+    assert torch.equal(first.fc1.weight, again.fc1.weight)
+    assert torch.equal(torch.get_rng_state(), state)

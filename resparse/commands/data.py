@@ -47,6 +47,7 @@ def execute(given: argparse.Namespace) -> int:
     valid = (*data.PREPARED, "imagenet")
     if given.name not in valid:
         raise UsageError(f"data {given.action} {given.name!r}; valid: {', '.join(valid)}")
+    _require_used(given)
     root = options.data_root(given)
     folder = places.prepared_folder(given.name, root, given.prepared)
     _settings(given)
@@ -56,6 +57,23 @@ def execute(given: argparse.Namespace) -> int:
     report["seconds"] = round(time.monotonic() - began, 2)
     print(json.dumps(report, indent=1) if given.json else _text(report))
     return 0
+
+
+def _require_used(given: argparse.Namespace) -> None:
+    """Raise UsageError for an option that would change nothing."""
+    from resparse.data import prepare
+
+    if given.name == "imagenet":
+        return
+    spec = prepare.specs()[given.name]
+    if given.workers:
+        raise UsageError(f"--workers in data {given.action} {given.name}; valid: for imagenet only")
+    if given.accept_duplicates and (spec.published_only or given.action == "verify"):
+        own = [name for name, spec in prepare.specs().items() if not spec.published_only]
+        raise UsageError(
+            f"--accept-duplicates in data {given.action} {given.name}; valid: for imagenet, and to "
+            f"prepare {', '.join(own)}"
+        )
 
 
 def _tensors(given: argparse.Namespace, root: Path | None, folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from resparse.models.resnet import resnet8, resnet20, resnet32, resnet32_2
 from resparse.models.resnet_four import resnet18, resnet34, resnet50
 from resparse.models.vgg import vgg16, vgg16_c
 from resparse.models.wide_resnet import wrn22_2
+from resparse.seeds import seeded
 
 Shape = tuple[int, ...]
 Build = Callable[[int, Shape], nn.Module]
@@ -66,8 +67,7 @@ def build_model(name: str, classes: int, image_shape: Shape, seed: int) -> nn.Mo
         valid = " or ".join(f"3x{side}x{side}" for side in SIDES[name])
         given = "x".join(map(str, image_shape))
         raise UsageError(f"model {name} does not take images of {given}; valid: {valid}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = known[name](classes, image_shape)
         if name in _outside:
             _require_outputs(name, model, classes, image_shape)
