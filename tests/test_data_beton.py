@@ -8,7 +8,7 @@ import pytest
 from small_betons import CAT, DOG, raw_beton, raw_image
 
 from resparse.data import beton, beton_writer
-from resparse.data.beton import HEADER, PLACE, SAMPLE, SAMPLES_AT
+from resparse.data.beton import HEADER, JPG, PLACE, SAMPLE, SAMPLES_AT
 from resparse.errors import Corrupt, Missing, UsageError
 from resparse.files import file_sha256
 
@@ -32,13 +32,13 @@ def test_what_lies_where(path):
 
 
 def test_an_image_does_not_cross_a_pages_end(monkeypatch, tmp_path):
-    monkeypatch.setattr(beton_writer, "PAGE", 4096)
+    monkeypatch.setattr(beton, "PAGE", 4096)
     found = beton.read(raw_beton(tmp_path / "x.beton", 100))
     first = found.samples["image"]["pointer"]
     assert first[:2].tolist() == [8192, 8252]  # header and samples take 4,506 bytes
     assert bool((first // 4096 == (first + 59) // 4096).all())
     assert first[68] == 12288  # 68 images of 60 bytes fill 4,080 bytes
-    monkeypatch.setattr(beton_writer, "PAGE", 32)
+    monkeypatch.setattr(beton, "PAGE", 32)
     with pytest.raises(UsageError, match=r"n00000001/0.JPEG is 5 x 4 pixels, too many for a page"):
         raw_beton(tmp_path / "y.beton")
 
@@ -104,6 +104,15 @@ def both(*acts):
         (both(sample(0, "pointer", 50), place(0, "pointer", 50)), r"sample 0 begins before the d"),
         (place(3, "size", 61), r"sample 3 runs into what follows"),
         (place(1, "size", 0), r"sample 1 runs into what follows"),
+        (
+            both(sample(3, "mode", JPG), place(3, "size", 2**64 - 100)),
+            r"sample 3 runs into what follows",
+        ),
+        (
+            both(sample(0, "pointer", 2**64 - 9), place(0, "pointer", 2**64 - 9)),
+            r"sample 0 runs into what follows",
+        ),
+        (header(page=1 << 21), r"page size: 2097152; valid: 67108864"),
         (sample(3, "mode", 2), r"sample 3 has an unknown mode or no pixels"),
         (sample(3, "height", 0), r"sample 3 has an unknown mode or no pixels"),
         (sample(2, "width", 4), r"sample 2 has not the bytes of its size"),

@@ -16,6 +16,7 @@ from resparse.files import file_sha256, read_json, write_json
 from resparse.reading import Table
 
 SCHEMA, VERSION = 1, 2  # of the manifest; of FFCV's format
+PAGE = 1 << 26  # bytes, of what our writer makes; an image does not cross a page's end
 JPG, RAW = 0, 1
 FIELDS = ((2, b"image"), (1, b"label"))  # FFCV's type numbers: RGB image, integer
 HEADER = np.dtype(
@@ -132,6 +133,7 @@ def structure(path: Path, samples: int, classes: int) -> tuple[Array, Array]:
     for what, is_now, valid in (
         ("version", int(header["version"]), VERSION),
         ("fields", fields if header["fields"] == len(FIELDS) else int(header["fields"]), FIELDS),
+        ("page size", int(header["page"]), PAGE),
         ("samples", int(header["samples"]), samples),
         ("the end of its allocation table", table + samples * PLACE.itemsize, size),
     ):
@@ -154,7 +156,8 @@ def _check_places(path: Path, samples: Array, places: Array, table: int, classes
         ("is not in the allocation table", places["sample"] == np.arange(len(samples))),
         ("lies elsewhere than the allocation table says", image["pointer"] == pointer),
         ("begins before the data", pointer >= SAMPLES_AT + samples.nbytes),
-        ("runs into what follows", (pointer + sizes <= free) & (sizes > 0)),
+        # not pointer + sizes <= free: in 64 bits that sum begins again at 0
+        ("runs into what follows", (pointer <= free) & (sizes <= free - pointer) & (sizes > 0)),
         ("has an unknown mode or no pixels", (image["mode"] <= RAW) & (pixels > 0)),
         ("has not the bytes of its size", (image["mode"] == JPG) | (sizes == pixels)),
         ("has no valid label", (samples["label"] >= 0) & (samples["label"] < classes)),

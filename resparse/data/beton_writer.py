@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from resparse.data import class_folders, decoding, image_list
+from resparse.data import beton, class_folders, decoding, image_list
 from resparse.data.beton import (
     FIELD,
     FIELDS,
@@ -42,7 +42,6 @@ from resparse.data.jpeg import decode, decoder
 from resparse.errors import Corrupt, Missing, UsageError
 from resparse.files import file_sha256, sync_folder, writing
 
-PAGE = 1 << 26  # bytes; an image does not cross a page's end
 CHUNK = 8  # images a task: they come back through a pipe
 FAULTS = 20  # sentences about images
 
@@ -157,7 +156,7 @@ def _write(
     """
     labels = {name: label for label, name in enumerate(classes)}
     samples, places = np.zeros(count, SAMPLE), np.zeros(count, PLACE)
-    at = -(-(SAMPLES_AT + samples.nbytes) // PAGE) * PAGE
+    at = -(-(SAMPLES_AT + samples.nbytes) // beton.PAGE) * beton.PAGE
     listed, said, number = hashlib.sha256(), [], -1
     for number, image in enumerate(images):
         if image.fault or number >= count:
@@ -185,12 +184,12 @@ def _write(
 def _place(at: int, image: Encoded, folder: Path) -> int:
     """Where the image goes: at once, or where it would cross a page's end in the next page."""
     size = len(image.data)
-    if size > PAGE:
+    if size > beton.PAGE:
         raise UsageError(
             f"{folder / image.name} is {image.width} x {image.height} pixels, too many for a page "
-            f"of {PAGE:,} bytes; give max_resolution or mode jpg"
+            f"of {beton.PAGE:,} bytes; give max_resolution or mode jpg"
         )
-    left = -at % PAGE  # 0 at the start of a page
+    left = -at % beton.PAGE  # 0 at the start of a page
     return at + left if 0 < left < size else at
 
 
@@ -205,7 +204,7 @@ def _finish(file: BinaryIO, samples: Array, places: Array, end: int) -> None:
     file.write(fields.tobytes() + samples.tobytes())
     file.flush()
     os.fsync(file.fileno())
-    header = np.array([(VERSION, len(FIELDS), PAGE, len(samples), end)], HEADER)
+    header = np.array([(VERSION, len(FIELDS), beton.PAGE, len(samples), end)], HEADER)
     file.seek(0)
     file.write(header.tobytes())
     file.flush()
