@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from resparse import data
-from resparse.data import digits, imagenet, synthetic
+from resparse.data import digits, synthetic
 from resparse.data.memory import InMemory
 from resparse.data.order import Share
 from resparse.errors import Missing, UsageError
@@ -268,14 +268,8 @@ def test_imagenet_names_the_split_the_folder_and_the_count(tmp_path):
     with pytest.raises(Missing, match=r"val images: .*/imagenet/val has 0 class folders of 1000"):
         data.load("imagenet", tmp_path / "full")
     make_classes(tmp_path / "full", "val", 1000)
-    assert imagenet.missing(tmp_path / "full") is None
-
-
-def test_imagenet_folders_without_images_are_missing_too(tmp_path):
-    for split in ("train", "val"):
-        make_classes(tmp_path, split, 1000)
-    with pytest.raises(Missing):
-        data.load("imagenet", tmp_path)
+    with pytest.raises(Missing, match=r"^imagenet is not prepared: .*; run resparse data prep"):
+        data.load("imagenet", tmp_path / "full")
 
 
 def test_random_images_are_imagenet_shaped_and_always_the_same():

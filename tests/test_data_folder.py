@@ -5,14 +5,15 @@ import sys
 import pytest
 import torch
 from PIL import Image
-from small_betons import folder_of
+from small_betons import DOG, folder_of
+from small_data import jpeg
 from torchvision import transforms
 
 from resparse import data
 from resparse.data import imagenet
 from resparse.data.folder import MEAN, STD, Folders
 from resparse.data.order import Share
-from resparse.errors import Missing, UsageError
+from resparse.errors import Corrupt, Missing, UsageError
 from resparse.seeds import derive, generator
 
 
@@ -36,7 +37,10 @@ def equal(one, other):
 def test_what_it_is(loaded):
     assert (loaded.classes, loaded.train_size, loaded.image_shape) == (2, 8, (3, 224, 224))
     assert [loaded.size(split) for split in ("train", "val", "test")] == [8, 0, 8]
-    assert loaded.provenance == {"loader": "torch"}
+    assert loaded.provenance == {
+        "loader": "torch",
+        "images": "known by name and label, their contents are not",
+    }
 
 
 def test_steps_are_the_same_from_any_start_and_with_processes(root, loaded):
@@ -95,6 +99,41 @@ def test_the_global_stream_is_neither_read_nor_moved(loaded, batches):
         assert torch.equal(first(), images)
 
 
+def test_the_streams_of_gpus_are_left_alone(loaded, monkeypatch):
+    """torch.manual_seed reseeds those of all GPUs, and nothing would put them back."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    next(loaded.train_batches(0, 4, 0, 1))
+    next(loaded.eval_batches("test", 4))
+    assert seeded == []
+    torch.manual_seed(torch.initial_seed())
+    assert len(seeded) == 1  # so it would have been seen
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (jpeg(1)[:400], "is truncated: "),
+        (b"\xff\xd8" + b"x" * 99, "cannot be decoded: "),
+        (b"<html></html>", "is an HTML page, not an image"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_an_image_that_cannot_be_decoded_is_named(tmp_path, bad, said, workers):
+    """In one sentence, from whichever process."""
+    folder = folder_of(tmp_path / "images")
+    data = Folders("small", folder, folder, workers=workers)
+    path = folder / f"{DOG}/{DOG}_1.JPEG"
+    path.unlink() if bad is None else path.write_bytes(bad)
+    for batches in (data.train_batches(3, 4, 0, 2), data.eval_batches("test", 3)):
+        with pytest.raises(Corrupt) as caught:
+            list(batches)
+        assert str(caught.value).startswith(f"{path} {said}")
+        assert str(caught.value).endswith("; valid: a whole JPEG; restore it from its source")
+        assert "\n" not in str(caught.value)
+
+
 def test_an_evaluated_image_by_hand(root, loaded):
     """300 x 280 becomes 274 x 256, of which the centre is cut and normalised."""
     path, label = loaded.test.samples[0]
@@ -115,7 +154,10 @@ def test_an_unknown_loader_is_refused(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "deciding"),
-    [("torch", {"folder"}), ("ffcv", {"folder", "ffcv_loader", "ffcv_kernel", "beton", "crops"})],
+    [
+        ("torch", {"folder", "class_images", "jpeg"}),
+        ("ffcv", {"folder", "ffcv_loader", "ffcv_kernel", "beton", "crops"}),
+    ],
 )
 def test_a_fingerprint_covers_the_loader_that_is_chosen(monkeypatch, name, deciding):
     monkeypatch.setenv("RESPARSE_LOADER", name)

@@ -59,7 +59,7 @@ def test_what_is_whole_is_counted_in_every_colour_mode(root, folder):
     assert not folder.exists()
 
 
-def test_prepare_keeps_the_hashes_and_the_second_time_does_nothing(root, folder):
+def test_prepare_keeps_the_hashes_and_the_second_time_looks_at_names(root, folder):
     report = prepare(root, folder)
     assert report["did"] == "prepared"
     kept = (folder / "train.sha256").read_text().splitlines()
@@ -67,9 +67,11 @@ def test_prepare_keeps_the_hashes_and_the_second_time_does_nothing(root, folder)
     assert manifest.read(folder, "imagenet").classes == [CAT, DOG]
     assert verify(root, folder)["did"] == "intact"
     before = (folder / "manifest.json").stat().st_mtime_ns
-    shutil.rmtree(root)
-    assert prepare(root, folder)["did"] == "already prepared and intact"
+    assert prepare(root, folder)["did"] == imagenet_folders.NAMED
     assert (folder / "manifest.json").stat().st_mtime_ns == before
+    shutil.rmtree(root)
+    with pytest.raises(Missing, match=rf"^{root}/train is not there"):
+        prepare(root, folder)
 
 
 def test_an_image_that_was_changed_after_prepare_is_named(root, folder):

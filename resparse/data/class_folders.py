@@ -14,8 +14,7 @@ def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
 
     Raises Missing where the folder is not there. Holds the names of one class at a time.
     """
-    if not folder.is_dir():
-        raise Missing(f"{folder} is not there; valid: class folders <wnid>/*.JPEG; put them there")
+    _require_folder(folder)
     counts: dict[str, int] = {}
     said: list[str] = []
     flat: list[str] = []
@@ -45,6 +44,11 @@ def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
     return counts, said
 
 
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise Missing(f"{folder} is not there; valid: class folders <wnid>/*.JPEG; put them there")
+
+
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -60,7 +64,8 @@ def _misplaced(folder: Path, name: str) -> str | None:
 
 
 def images(folder: Path) -> Iterator[str]:
-    """Names <wnid>/<file> in order of class and name."""
+    """Names <wnid>/<file> in order of class and name; raises Missing where there is no folder."""
+    _require_folder(folder)
     for wnid in _names(folder):
         if WNID.fullmatch(wnid):
             for name in _names(folder / wnid):

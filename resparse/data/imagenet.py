@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resparse.data import Data, Shape
+from resparse.data import Data, Shape, manifest
 from resparse.data.beton import sidecar_of
 from resparse.data.ffcv_kernel import require_ffcv
 from resparse.data.order import own_share
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 TRAIN, TEST = 1_281_167, 50_000
 SHAPE = Shape(classes=1000, image_shape=(3, 224, 224), train_size=TRAIN)
 LOADERS = ("torch", "ffcv")
-BETONS = ("train.beton", "val.beton")  # in the prepared folder
+LISTS = ("train.sha256", "val.sha256")  # in the prepared folder: the sha256 of every image
+BETONS = ("train.beton", "val.beton")  # there too
 PREPARE = "RESPARSE_LOADER=ffcv resparse data prepare imagenet"
 
 
@@ -32,49 +33,56 @@ def loader() -> str:
 
 def files() -> list[Path]:
     """The code that makes the chosen loader's batches."""
-    parts = {"torch": (), "ffcv": ("ffcv_loader", "ffcv_kernel", "beton", "crops")}
+    parts = {
+        "torch": ("class_images", "jpeg"),
+        "ffcv": ("ffcv_loader", "ffcv_kernel", "beton", "crops"),
+    }
     return [Path(__file__).with_name(f"{part}.py") for part in (*parts[loader()], "folder")]
 
 
 def missing(root: Path | None) -> str | None:
-    """One sentence on what is not there, or None.
+    """One sentence on what is not there, or None; no image and no .beton is read.
 
-    root/imagenet/{train,val}/<wnid>/*.JPEG, or for ffcv what `data prepare imagenet` made of them.
+    root/imagenet/{train,val}/<wnid>/*.JPEG and the hashes that `data prepare imagenet` kept of
+    them, or for ffcv what that made of them.
     """
-    if loader() == "ffcv":
-        return _unprepared(root)
+    try:
+        _require_betons(root) if loader() == "ffcv" else _require_folders(root)
+    except (Corrupt, Missing) as error:
+        return str(error)
+    return None
+
+
+def _require_folders(root: Path | None) -> None:
     if root is None:
-        return f"{NO_ROOT} (imagenet is needed there)"
+        raise Missing(f"{NO_ROOT} (imagenet is needed there)")
     for split in ("train", "val"):
         folder = root / "imagenet" / split
         classes = sum(p.is_dir() for p in folder.iterdir()) if folder.is_dir() else 0
         if classes != SHAPE.classes:
-            return (
+            raise Missing(
                 f"ImageNet-1k {split} images: {folder} has {classes} class folders of "
                 f"{SHAPE.classes}; put the original JPEGs in folders named by wnid"
             )
-    return None
+    manifest.read(prepared_folder("imagenet", root), "imagenet")
 
 
-def _unprepared(root: Path | None) -> str | None:
-    try:
-        require_ffcv()
-        folder = prepared_folder("imagenet", root)
-    except Missing as error:
-        return str(error)
-    lack = [path for name in BETONS if not (path := sidecar_of(folder / name)).is_file()]
-    return f"ImageNet-1k for FFCV: {lack[0]} is missing; run {PREPARE}" if lack else None
+def _require_betons(root: Path | None) -> None:
+    require_ffcv()
+    folder = prepared_folder("imagenet", root)
+    for name in BETONS:
+        if not (path := sidecar_of(folder / name)).is_file():
+            raise Missing(f"ImageNet-1k for FFCV: {path} is missing; run {PREPARE}")
 
 
 def load(root: Path | None) -> Data:
     """Raises Missing when it is not complete, Corrupt when a prepared file is not what it was."""
-    lack = missing(root)
-    if lack is not None:
-        raise Missing(lack)
-    loaded: Data = _betons(root) if loader() == "ffcv" else _folders(root or Path())
+    fast = loader() == "ffcv"
+    _require_betons(root) if fast else _require_folders(root)
+    loaded: Data = _betons(root) if fast else _folders(root or Path())
     for split, count in (("train", TRAIN), ("test", TEST)):
         if loaded.size(split) != count:
-            remedy = "complete the folder" + f" and run {PREPARE}" * (loader() == "ffcv")
+            remedy = "complete the folder" + f" and run {PREPARE}" * fast
             raise Missing(f"ImageNet {split} has {loaded.size(split)} images of {count}: {remedy}")
     return loaded
 
@@ -92,8 +100,20 @@ def _betons(root: Path | None) -> "Betons":
 def _folders(root: Path) -> "Folders":
     from resparse.data.folder import Folders
 
-    folders = (root / "imagenet" / split for split in ("train", "val"))
+    train, val = (root / "imagenet" / split for split in ("train", "val"))
+    kept = kept_lists(prepared_folder("imagenet", root))
     try:
-        return Folders("imagenet", *folders, share=own_share())
+        return Folders("imagenet", train, val, kept=kept, share=own_share())
     except FileNotFoundError as error:
         raise Missing(f"ImageNet: {error}") from error
+
+
+def kept_lists(folder: Path) -> tuple[Path, Path]:
+    """The lists of the training and the validation images' hashes, whole; else Missing or Corrupt.
+
+    The manifest's other files, hundreds of gigabytes of them, are not read.
+    """
+    said = manifest.read(folder, "imagenet")
+    lists = {name: said.files[name] for name in LISTS if name in said.files}
+    manifest.check_files(folder, said.model_copy(update={"files": lists}), set(LISTS))
+    return folder / LISTS[0], folder / LISTS[1]

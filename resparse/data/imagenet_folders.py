@@ -25,7 +25,7 @@ from resparse.data import (
 from resparse.data.beton import Settings, read_sidecar, sidecar_of
 from resparse.data.ffcv_kernel import require_ffcv
 from resparse.data.folder import MEAN, STD
-from resparse.data.imagenet import BETONS, PREPARE, SHAPE, TEST, TRAIN, loader
+from resparse.data.imagenet import BETONS, LISTS, PREPARE, SHAPE, TEST, TRAIN, loader
 from resparse.data.jpeg import decoder
 from resparse.data.manifest import Manifest
 from resparse.data.prepare import raise_all
@@ -33,7 +33,10 @@ from resparse.errors import Corrupt, Missing, ResparseError
 from resparse.files import file_sha256, writing
 
 REMEDY = "restore it from the original archives"
-LISTS = {"train.sha256", "val.sha256"}
+NAMED = (
+    "already prepared: every image has its kept name, their contents were not read (resparse data "
+    "verify imagenet does)"
+)
 IMAGE_BYTES = 80_000  # of an image at 500 pixels in quality 90, roughly
 FAULTS = 1000  # sentences kept: a folder of another dataset would make a million
 
@@ -77,9 +80,11 @@ def prepare(
         require_ffcv()
     try:
         said = manifest.read(folder, "imagenet")
-        manifest.check_files(folder, said, LISTS | set(BETONS if fast else ()))
+        manifest.check_files(folder, said, {*LISTS, *(BETONS if fast else ())})
         _require_settings(folder, settings)
-        return _report(said, folder, "already prepared and intact")
+        if not fast:  # FFCV's files hold all that it reads, and were hashed just now
+            _require_names(root, folder)
+        return _report(said, folder, "already prepared and intact" if fast else NAMED)
     except ResparseError as error:
         why = str(error)
     found = _scan(root, expected or Expected())
@@ -129,6 +134,13 @@ def _require_settings(folder: Path, settings: Settings) -> None:
             raise Corrupt(f"{folder / name} was written as {found}; valid: {settings}")
 
 
+def _require_names(root: Path, folder: Path) -> None:
+    """Raise Corrupt or Missing where the images' names are not the kept ones."""
+    for split in ("train", "val"):
+        names = class_folders.images(root / split)
+        image_list.digests(root / split, names, folder / f"{split}.sha256", REMEDY)
+
+
 def verify(
     root: Path,
     folder: Path,
@@ -143,7 +155,7 @@ def verify(
         said = manifest.read(folder, "imagenet")
     found = _scan(root, expected or Expected())
     if said is not None:
-        manifest.check_files(folder, said, LISTS | set(BETONS if loader() == "ffcv" else ()))
+        manifest.check_files(folder, said, {*LISTS, *(BETONS if loader() == "ffcv" else ())})
         _check_fast_format(folder, said)
     accept_duplicates = accept_duplicates or (said is not None and bool(said.duplicates))
     with tempfile.TemporaryDirectory() as name:
