@@ -3,13 +3,14 @@
 import os
 import shutil
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from small_data import jpeg, write_files
 
 from resparse import forking
-from resparse.data import decoding, imagenet_folders, manifest
+from resparse.data import decoding, image_check, imagenet, imagenet_folders, manifest
 from resparse.data.imagenet_folders import Expected
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256
@@ -184,6 +185,78 @@ def test_the_same_image_twice_is_refused_until_accepted(root, folder, other):
         prepare(root, folder)
     assert prepare(root, folder, accept_duplicates=True)["duplicates"] == [[ONE, other]]
     assert verify(root, folder)["did"] == "intact"  # the manifest says that they were accepted
+
+
+def never(*arguments):
+    raise AssertionError("images are decoded")
+
+
+def test_all_that_are_there_twice_are_named_before_any_is_decoded(root, folder, monkeypatch):
+    """Decoding ImageNet takes hours, and it has such images."""
+    names = sorted(f"{CAT}/{CAT}_{n}.JPEG" for n in range(30))
+    write_files(root / "train", dict.fromkeys(names, GOOD))
+    expected = Expected(2, {"train": (3, 30), "val": (2, 2)}, {"train": 33, "val": 4})
+    monkeypatch.setattr(decoding, "decode_all", never)
+    for act in (imagenet_folders.verify, imagenet_folders.prepare):
+        with pytest.raises(Corrupt) as caught:
+            act(root, folder, workers=1, expected=expected)
+        assert [line.split("; ")[0] for line in str(caught.value).splitlines()] == [
+            f"imagenet: train/{second} is the same image as train/{first}"
+            for first, second in pairwise(names)
+        ]
+    monkeypatch.setattr(image_check, "FAULTS", 9)
+    with pytest.raises(Corrupt, match=r"(?s)^(imagenet: [^\n]*\n){9}and 20 more$"):
+        imagenet_folders.verify(root, folder, workers=1, expected=expected)
+
+
+def test_what_is_twice_because_it_is_not_whole_is_called_so(root, folder):
+    for name in TRAIN[2:5]:
+        put(f"train/{name}", b"")(root)
+    for accept_duplicates in (False, True):
+        with pytest.raises(Corrupt) as caught:
+            prepare(root, folder, accept_duplicates=accept_duplicates)
+        said = str(caught.value).splitlines()
+        assert [line.split("; ")[0] for line in said] == [
+            f"{root}/train/{name} is empty" for name in TRAIN[2:5]
+        ]
+
+
+@pytest.mark.parametrize("change", ["other", "gone"])
+def test_an_image_that_changes_between_hashing_and_decoding_is_named(
+    root, folder, change, monkeypatch
+):
+    real, path = decoding.decode_all, root / "train" / TRAIN[4]
+
+    def late(*arguments):
+        path.write_bytes(GOOD) if change == "other" else path.unlink(missing_ok=True)
+        return real(*arguments)
+
+    monkeypatch.setattr(decoding, "decode_all", late)
+    said = {
+        "other": "was changed while it was checked",
+        "gone": "cannot be read: No such file or d",
+    }
+    with pytest.raises(Corrupt, match=rf"^{path} {said[change]}"):
+        prepare(root, folder)
+    assert not folder.exists()
+
+
+def test_a_change_after_prepare_is_named_before_any_is_decoded(root, folder, monkeypatch):
+    prepare(root, folder)
+    path = root / "val" / VAL[2]
+    path.write_bytes(GOOD)
+    monkeypatch.setattr(decoding, "decode_all", never)
+    with pytest.raises(Corrupt, match=rf"^{path} was changed after it was prepared: sha256 \w+; v"):
+        verify(root, folder)
+
+
+def test_the_counts_are_those_of_ilsvrc_2012():
+    """Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015, table 2."""
+    real = Expected()
+    assert real.classes == 1000
+    assert real.images == {"train": 1_281_167, "val": 50_000}
+    assert real.per_class == {"train": (732, 1300), "val": (50, 50)}
+    assert imagenet.SHAPE == (1000, (3, 224, 224), 1_281_167)
 
 
 def test_no_folder_is_missing(tmp_path, folder):

@@ -31,7 +31,7 @@ class Decoded(NamedTuple):
     fault: str
 
 
-def decode_file(folder: Path, name: str) -> Decoded:
+def decode_file(folder: Path, name: str, *, only_hash: bool = False) -> Decoded:
     """Read, hash and decode folder/name."""
     try:
         data = (folder / name).read_bytes()
@@ -39,13 +39,22 @@ def decode_file(folder: Path, name: str) -> Decoded:
         return Decoded(name, "", "", f"cannot be read: {error.strerror}")
     digest = hashlib.sha256(data).hexdigest()
     try:
-        return Decoded(name, digest, decode(data)[1], "")
+        return Decoded(name, digest, "" if only_hash else decode(data)[1], "")
     except ValueError as error:
         return Decoded(name, digest, "", str(error))
 
 
 def _decode_files(folder: Path, names: list[str]) -> list[Decoded]:
     return [decode_file(folder, name) for name in names]
+
+
+def _hash_files(folder: Path, names: list[str]) -> list[Decoded]:
+    return [decode_file(folder, name, only_hash=True) for name in names]
+
+
+def hash_all(folder: Path, names: Iterable[str], workers: int | None) -> Iterator[Decoded]:
+    """As ``decode_all``, but the images are read and hashed only: no mode, no fault of decoding."""
+    return in_order(partial(_hash_files, folder), names, workers, f"reads {folder}")
 
 
 def decode_all(folder: Path, names: Iterable[str], workers: int | None) -> Iterator[Decoded]:

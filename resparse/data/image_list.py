@@ -1,6 +1,6 @@
 """The kept hashes of a folder's images, one line each, as sha256sum --check reads them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -16,17 +16,22 @@ def line(sha256: str, name: str) -> str:
     return f"{sha256}  {name}\n"
 
 
+def entries(path: Path) -> Iterator[tuple[str, str]]:
+    """Each image's sha256 and name."""
+    with path.open() as file:
+        for text in file:
+            yield text[: 2 * BYTES], text[NAME:].rstrip()
+
+
 def names(pairs: list[tuple[int, int]], lists: list[Path]) -> list[tuple[str, str]]:
     """Pairs of image numbers, counted through all lists, as <split>/<wnid>/<file>."""
     wanted = set(chain.from_iterable(pairs))
-    found: dict[int, str] = {}
-    number = 0
-    for path in lists:
-        with path.open() as file:
-            for text in file:
-                if number in wanted:
-                    found[number] = f"{path.stem}/{text[NAME:].rstrip()}"
-                number += 1
+    lines = ((path, name) for path in lists for _, name in entries(path))
+    found = {
+        number: f"{path.stem}/{name}"
+        for number, (path, name) in enumerate(lines)
+        if number in wanted
+    }
     return [(found[i], found[j]) for i, j in pairs]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from resparse.data.folder import Folders
 
 TRAIN, TEST = 1_281_167, 50_000
+SPANS = {"train": (732, 1300), "val": (50, 50)}  # images of a class, fewest and most
 SHAPE = Shape(classes=1000, image_shape=(3, 224, 224), train_size=TRAIN)
 LOADERS = ("torch", "ffcv")
 LISTS = ("train.sha256", "val.sha256")  # in the prepared folder: the sha256 of every image

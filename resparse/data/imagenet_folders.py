@@ -1,23 +1,18 @@
-"""ImageNet-1k as class folders: checked whole, its hashes kept, its fast format made from it.
-
-16 bytes are held for each image, so that duplicates are seen; all else streams.
-"""
+"""ImageNet-1k as class folders: checked whole, its hashes kept, its fast format made from it."""
 
 import contextlib
 import dataclasses
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from resparse.data import (
     beton,
     beton_writer,
     class_folders,
     counts,
-    decoding,
-    duplicates,
+    image_check,
     image_list,
     manifest,
     places,
@@ -25,20 +20,19 @@ from resparse.data import (
 from resparse.data.beton import Settings, read_sidecar, sidecar_of
 from resparse.data.ffcv_kernel import require_ffcv
 from resparse.data.folder import MEAN, STD
-from resparse.data.imagenet import BETONS, LISTS, PREPARE, SHAPE, TEST, TRAIN, loader
+from resparse.data.image_check import REMEDY, Read
+from resparse.data.imagenet import BETONS, LISTS, PREPARE, SHAPE, SPANS, TEST, TRAIN, loader
 from resparse.data.jpeg import decoder
 from resparse.data.manifest import Manifest
 from resparse.data.prepare import raise_all
 from resparse.errors import Corrupt, Missing, ResparseError
-from resparse.files import file_sha256, writing
+from resparse.files import file_sha256
 
-REMEDY = "restore it from the original archives"
 NAMED = (
     "already prepared: every image has its kept name, their contents were not read (resparse data "
     "verify imagenet does)"
 )
 IMAGE_BYTES = 80_000  # of an image at 500 pixels in quality 90, roughly
-FAULTS = 1000  # sentences kept: a folder of another dataset would make a million
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,20 +40,10 @@ class Expected:
     """Counts of ILSVRC 2012: 732 to 1,300 training images a class, 50 to validate."""
 
     classes: int = SHAPE.classes
-    per_class: Mapping[str, counts.Span] = dataclasses.field(
-        default_factory=lambda: {"train": (732, 1300), "val": (50, 50)}
-    )
+    per_class: Mapping[str, counts.Span] = dataclasses.field(default_factory=lambda: dict(SPANS))
     images: Mapping[str, int] = dataclasses.field(
         default_factory=lambda: {"train": TRAIN, "val": TEST}
     )
-
-
-class Checked(NamedTuple):
-    """What decoding all images showed."""
-
-    duplicates: list[tuple[str, str]]
-    modes: Counter[str]  # colour mode -> images
-    images_per_s: float
 
 
 def prepare(
@@ -88,16 +72,19 @@ def prepare(
     except ResparseError as error:
         why = str(error)
     found = _scan(root, expected or Expected())
-    images = sum(sum(classes.values()) for classes in found.values())
-    need_bytes = images * (150 + IMAGE_BYTES * fast)
+    counted = {split: sum(classes.values()) for split, classes in found.items()}
+    need_bytes = sum(counted.values()) * (150 + IMAGE_BYTES * fast)
     with places.replacing(folder, need_bytes) as aside:
-        checked = _check(root, found, aside, workers, accept_duplicates)
+        pairs = image_check.hash_images(root, counted, aside, workers)
+        if not accept_duplicates:
+            image_check.require_distinct(pairs)
+        read = image_check.decode_images(root, counted, aside, workers)
         files = [aside / f"{split}.sha256" for split in found]
         files += write_fast_format(root, aside, settings, workers)
-        made = _manifest(found, files, checked.duplicates)
+        made = _manifest(found, files, pairs)
         _check_fast_format(aside, made)
         manifest.write(aside, made)
-    return _report(made, folder, "prepared", checked) | {"because": why}
+    return _report(made, folder, "prepared", read) | {"because": why}
 
 
 def write_fast_format(
@@ -158,23 +145,25 @@ def verify(
         manifest.check_files(folder, said, {*LISTS, *(BETONS if loader() == "ffcv" else ())})
         _check_fast_format(folder, said)
     accept_duplicates = accept_duplicates or (said is not None and bool(said.duplicates))
+    counted = {split: sum(classes.values()) for split, classes in found.items()}
     with tempfile.TemporaryDirectory() as name:
         lists = Path(name)
-        checked = _check(root, found, lists, workers, accept_duplicates)
+        pairs = image_check.hash_images(root, counted, lists, workers)
         files = [lists / f"{split}.sha256" for split in found]
         for file in files if said is not None else ():
             raise_all(image_list.changes(root / file.stem, folder / file.name, file, REMEDY))
-        made = said or _manifest(found, files, checked.duplicates)
-    return _report(made, folder, "whole, not prepared" if said is None else "intact", checked)
+        if not accept_duplicates:
+            image_check.require_distinct(pairs)
+        read = image_check.decode_images(root, counted, lists, workers)
+        made = said or _manifest(found, files, pairs)
+    return _report(made, folder, "whole, not prepared" if said is None else "intact", read)
 
 
-def _report(
-    made: Manifest, folder: Path, did: str, checked: Checked | None = None
-) -> dict[str, Any]:
+def _report(made: Manifest, folder: Path, did: str, read: Read | None = None) -> dict[str, Any]:
     report = {"did": did, "folder": str(folder), **made.model_dump(by_alias=True)}
-    if checked is not None:
-        report["modes"] = dict(checked.modes)
-        report["images_per_s"] = round(checked.images_per_s, 1)
+    if read is not None:
+        report["modes"] = dict(read.modes)
+        report["images_per_s"] = round(read.images_per_s, 1)
     return report
 
 
@@ -192,38 +181,6 @@ def _scan(root: Path, expected: Expected) -> dict[str, dict[str, int]]:
             said.append(f"{root / split} has {total:,} images; valid: {images:,}; {REMEDY}")
     raise_all(said)
     return found
-
-
-def _check(
-    root: Path,
-    found: Mapping[str, Mapping[str, int]],
-    lists: Path,
-    workers: int | None,
-    accept_duplicates: bool,
-) -> Checked:
-    """Decode all and write lists/<split>.sha256; raises Corrupt with all that are not whole."""
-    said: list[str] = []
-    modes: Counter[str] = Counter()
-    digests = bytearray()
-    pace = decoding.Pace(sum(sum(classes.values()) for classes in found.values()))
-    for split in found:
-        folder, path = root / split, lists / f"{split}.sha256"
-        images = decoding.decode_all(folder, class_folders.images(folder), workers)
-        with writing(path), path.open("w") as file:
-            for image in images:
-                pace.step(split)
-                if image.fault and len(said) < FAULTS:
-                    sentence = f"{folder / image.name} {image.fault}; valid: a whole JPEG; {REMEDY}"
-                    said.append(sentence)
-                modes[image.mode] += 1
-                digests += bytes.fromhex(image.sha256)[: duplicates.DIGEST_BYTES]
-                file.write(image_list.line(image.sha256, image.name))
-    raise_all(said)
-    paths = [lists / f"{split}.sha256" for split in found]
-    pairs = image_list.names(duplicates.pairs(digests), paths)
-    if not accept_duplicates:
-        raise_all(duplicates.sentences("imagenet", pairs, REMEDY, acceptable=True))
-    return Checked(pairs, modes, pace.per_s())
 
 
 def _manifest(
