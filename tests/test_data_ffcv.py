@@ -14,7 +14,9 @@ from small_betons import LACK, RAW, folder_of, image_files, load, write
 from small_data import jpeg, write_files
 from torch.nn import functional as F
 
+from resparse.data import beton
 from resparse.data.beton import Settings
+from resparse.data.beton_size import expected_bytes
 from resparse.data.folder import STD, Folders
 from resparse.data.order import Share
 from resparse.models import build_model
@@ -86,6 +88,18 @@ def test_evaluation_agrees_with_torchs_but_for_the_resizing(tmp_path, sample, se
     print(f"ffcv - torch: pixels {pixel:.2f}, patches {patch:.2f}; moved {moved:.2f}")
     assert pixel < moved
     assert patch < patches
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [RAW, Settings(mode="raw", max_resolution=300), Settings(), Settings(quality=98)],
+    ids=["raw", "raw 300", "jpg", "jpg 98"],
+)
+def test_the_expected_disk_is_enough_and_not_much_more(tmp_path, sample, settings):
+    folder = sample[0]
+    source = sum(path.stat().st_size for path in folder.glob("*/*"))
+    took = write(folder, tmp_path / "x.beton", settings).stat().st_size - beton.PAGE
+    assert took < expected_bytes(settings, 40, source) < 2 * took
 
 
 def test_batches_do_not_depend_on_threads_or_on_where_they_start(path):

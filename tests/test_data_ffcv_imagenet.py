@@ -156,6 +156,21 @@ def test_what_was_prepared_for_torch_alone_is_not_intact_for_ffcv(tmp_path, monk
         data.load("imagenet", root)
 
 
+def test_the_disk_that_is_asked_for_is_that_of_the_settings(tmp_path, monkeypatch, capsys):
+    """12 images whose files are 2 pixels a byte: 0.7 bytes of JPEG for each, or 6 of pixels."""
+    root = folders(tmp_path)
+    source = sum(path.stat().st_size for path in (root / "imagenet").rglob("*.JPEG"))
+    usage = shutil.disk_usage(root)._replace(free=int(0.7 * source) + 12 * 198)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    raw = ("--write-mode", "raw")
+    assert command("prepare", root, *raw) == 4
+    said = f"{usage.free / 1e9:.2f} GB free, {(6 * source + 12 * 198) / 1e9:.2f} GB needed"
+    assert said in capsys.readouterr().err
+    assert command("prepare", root) == 0
+    usage = usage._replace(free=6 * source + 12 * 198)
+    assert command("prepare", root, *raw) == 0
+
+
 def test_images_that_change_between_check_and_writing_are_seen(tmp_path, monkeypatch, capsys):
     root, real = folders(tmp_path), imagenet_folders.write_fast_format
     image = next((root / "imagenet" / "val").rglob("*.JPEG"))

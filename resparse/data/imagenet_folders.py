@@ -9,6 +9,7 @@ from typing import Any
 
 from resparse.data import (
     beton,
+    beton_size,
     beton_writer,
     class_folders,
     counts,
@@ -32,7 +33,7 @@ NAMED = (
     "already prepared: every image has its kept name, their contents were not read (resparse data "
     "verify imagenet does)"
 )
-IMAGE_BYTES = 80_000  # of an image at 500 pixels in quality 90, roughly
+LINE_BYTES = 150  # of an image in the lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +74,7 @@ def prepare(
         why = str(error)
     found = _scan(root, expected or Expected())
     counted = {split: sum(classes.values()) for split, classes in found.items()}
-    need_bytes = sum(counted.values()) * (150 + IMAGE_BYTES * fast)
-    with places.replacing(folder, need_bytes) as aside:
+    with places.replacing(folder, _need_bytes(root, counted, settings)) as aside:
         pairs = image_check.hash_images(root, counted, aside, workers)
         if not accept_duplicates:
             image_check.require_distinct(pairs)
@@ -85,6 +85,17 @@ def prepare(
         _check_fast_format(aside, made)
         manifest.write(aside, made)
     return _report(made, folder, "prepared", read) | {"because": why}
+
+
+def _need_bytes(root: Path, counted: Mapping[str, int], settings: Settings) -> int:
+    """Of the lists and of the fast format, see beton_size; a full disk is seen then too."""
+    lists = LINE_BYTES * sum(counted.values())
+    if loader() != "ffcv":
+        return lists
+    folders = [root / split for split in counted]
+    names = (folder / name for folder in folders for name in class_folders.images(folder))
+    source_bytes = sum(path.stat().st_size for path in names)
+    return lists + beton_size.expected_bytes(settings, sum(counted.values()), source_bytes)
 
 
 def write_fast_format(
