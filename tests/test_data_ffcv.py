@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,10 @@ from torch.nn import functional as F
 from resparse.data import beton
 from resparse.data.beton import Settings
 from resparse.data.beton_size import expected_bytes
+from resparse.data.ffcv_loader import Betons
 from resparse.data.folder import STD, Folders
 from resparse.data.order import Share
+from resparse.errors import Corrupt
 from resparse.models import build_model
 from resparse.seeds import generator
 
@@ -175,6 +178,19 @@ def test_how_it_was_written_is_in_the_hash_and_in_the_provenance(root, path, tmp
         other = write(root, tmp_path / f"{number}.beton", Settings(quality=quality))
         hashes.add(load(other).sha256)
     assert len(hashes) == 3
+
+
+def test_files_of_other_classes_are_refused(root, path, tmp_path):
+    images = image_files().items()
+    other = {name.replace("n00000002", "n00000003"): data for name, data in images}
+    write_files(tmp_path / "other", other)
+    test = write(tmp_path / "other", tmp_path / "test.beton")
+    with pytest.raises(
+        Corrupt, match=rf"^{path} and {test} have other classes; write both from one dataset$"
+    ):
+        Betons("small", path, test)
+    shutil.copytree(root, tmp_path / "same")
+    assert Betons("small", path, write(tmp_path / "same", test)).classes == 2
 
 
 @pytest.fixture(scope="module")

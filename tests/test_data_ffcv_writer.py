@@ -5,9 +5,13 @@ import io
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_betons import CAT, DOG, LACK, folder_of, load, write
 from small_data import jpeg, write_files
@@ -77,6 +81,48 @@ def test_the_file_is_ffcvs_and_holds_what_ffcvs_own_writer_stores(root, tmp_path
         assert (
             kept["f0"][["height", "width"]] == found.samples["image"][["height", "width"]][number]
         )
+
+
+def through_ffcv(path, what, caches):
+    """Arrays by name, see ffcv_own."""
+    script, out = Path(__file__).with_name("ffcv_own.py"), path.with_suffix(".npz")
+    command = [sys.executable, str(script), str(path), what, str(out), *caches]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(np.load(out))
+
+
+def normalised(images):
+    """(N, H, W, 3) uint8 as our loader hands them out: (N, 3, H, W), looked up by channel."""
+    table = ffcv_loader.normalisation()
+    return np.stack([table[channel][images[..., channel]] for channel in range(3)], 1)
+
+
+@pytest.mark.parametrize(("what", "caches"), [("centre", ["os", "pages"]), ("whole", ["os"])])
+def test_ffcvs_own_loader_reads_the_file_and_every_pixel_is_ours(tmp_path, what, caches):
+    """20 images, JPEGs and pixels, of many sizes or of one, in more than one page of the least that
+    FFCV takes.
+    """
+    shapes = [(256, 256) if what == "whole" else (250 + 9 * n, 400 - 7 * n) for n in range(20)]
+    names = [f"{(CAT, DOG)[n // 10]}/{n:02d}.JPEG" for n in range(20)]
+    write_files(tmp_path / "images", {name: jpeg(n, shapes[n]) for n, name in enumerate(names)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beton, "PAGE", 1 << 21)
+        path = write(tmp_path / "images", tmp_path / "x.beton", Settings(mode="proportion"))
+        ours = load(path)
+    assert set(ours.test.mode.tolist()) == {beton.JPG, beton.RAW}
+    assert set((ours.test.pointer >> 21).tolist()) >= {1, 2}
+    if what == "centre":
+        batches = list(ours.eval_batches("test", 3))
+    else:
+        boxes = torch.tensor([[0, 0, 256, 256]] * 20)
+        crops = ffcv_loader.Crops(torch.arange(20), boxes, torch.zeros(20, dtype=torch.int64))
+        batches = list(ours.test.batches([crops], side=256))
+    images, labels = (torch.cat(parts).numpy() for parts in zip(*batches, strict=True))
+    theirs = through_ffcv(path, what, caches)
+    assert labels.tolist() == theirs["labels"].tolist() == [0] * 10 + [1] * 10
+    for cache in caches:
+        assert np.array_equal(normalised(theirs[cache]), images)
 
 
 def test_the_same_bytes_whatever_the_number_of_processes(root, tmp_path):
