@@ -2,34 +2,19 @@
 
 import os
 import shutil
-import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from small_data import jpeg, write_files
+from small_imagenet import CAT, DOG, GOOD, ONE, TRAIN, files, prepare, put, verify
 
 from resparse import forking
-from resparse.data import decoding, image_check, imagenet, imagenet_folders, manifest
+from resparse.data import imagenet, imagenet_folders, manifest
 from resparse.data.imagenet_folders import Expected
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256
 
 SAMPLE = Path(os.environ.get("RESPARSE_DATA", "/nonexistent")) / "imagenet-sample"
-CAT, DOG = "n00000001", "n00000002"
-SMALL = Expected(2, {"train": (3, 4), "val": (2, 2)}, {"train": 7, "val": 4})
-TRAIN = [*(f"{CAT}/{CAT}_{n}.JPEG" for n in range(4)), *(f"{DOG}/{DOG}_{n}.JPEG" for n in range(3))]
-VAL = [f"{wnid}/ILSVRC2012_val_{n}.JPEG" for wnid in (CAT, DOG) for n in range(2)]
-
-
-def files():
-    """Seven images to train, one of them greyscale and one CMYK, and four to validate."""
-    names = [f"train/{name}" for name in TRAIN] + [f"val/{name}" for name in VAL]
-    modes = {0: "L", 1: "CMYK"}
-    return {
-        name: jpeg(number, (30 + number, 40), modes.get(number, "RGB"))
-        for number, name in enumerate(names)
-    }
 
 
 @pytest.fixture
@@ -41,14 +26,6 @@ def root(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "prepared" / "imagenet"
-
-
-def verify(root, folder, **how):
-    return imagenet_folders.verify(root, folder, workers=1, expected=SMALL, **how)
-
-
-def prepare(root, folder, **how):
-    return imagenet_folders.prepare(root, folder, workers=1, expected=SMALL, **how)
 
 
 def test_what_is_whole_is_counted_in_every_colour_mode(root, folder):
@@ -95,10 +72,6 @@ def test_a_kept_list_that_was_changed_is_named(root, folder):
     assert verify(root, folder)["did"] == "intact"
 
 
-def put(name, data):
-    return lambda root: write_files(root, {name: data})
-
-
 def remove(name):
     def act(root):
         path = root / name
@@ -122,10 +95,6 @@ def flatten(root):
         shutil.move(path, root / "val" / f"{path.parent.name}_{path.name}")
     for path in list((root / "val").glob("n????????")):
         path.rmdir()
-
-
-ONE = f"train/{CAT}/{CAT}_2.JPEG"
-GOOD = jpeg(70, (100, 80))
 
 
 @pytest.mark.parametrize(
@@ -167,89 +136,6 @@ def test_a_fault_is_named_and_nothing_is_prepared(root, folder, damage, said):
     assert not folder.exists()
 
 
-def test_every_fault_is_named_on_a_line_of_its_own(root, folder):
-    for name in TRAIN:
-        put(f"train/{name}", GOOD[:400])(root)
-    with pytest.raises(Corrupt) as caught:
-        verify(root, folder)
-    lines = str(caught.value).splitlines()
-    assert [line.split(" is truncated")[0] for line in lines] == [
-        str(root / "train" / name) for name in TRAIN
-    ]
-
-
-@pytest.mark.parametrize("other", [f"train/{DOG}/{DOG}_1.JPEG", f"val/{DOG}/ILSVRC2012_val_0.JPEG"])
-def test_the_same_image_twice_is_refused_until_accepted(root, folder, other):
-    shutil.copy(root / ONE, root / other)
-    with pytest.raises(Corrupt, match=rf"imagenet: {other} is the same image as {ONE}; valid: eve"):
-        prepare(root, folder)
-    assert prepare(root, folder, accept_duplicates=True)["duplicates"] == [[ONE, other]]
-    assert verify(root, folder)["did"] == "intact"  # the manifest says that they were accepted
-
-
-def never(*arguments):
-    raise AssertionError("images are decoded")
-
-
-def test_all_that_are_there_twice_are_named_before_any_is_decoded(root, folder, monkeypatch):
-    """Decoding ImageNet takes hours, and it has such images."""
-    names = sorted(f"{CAT}/{CAT}_{n}.JPEG" for n in range(30))
-    write_files(root / "train", dict.fromkeys(names, GOOD))
-    expected = Expected(2, {"train": (3, 30), "val": (2, 2)}, {"train": 33, "val": 4})
-    monkeypatch.setattr(decoding, "decode_all", never)
-    for act in (imagenet_folders.verify, imagenet_folders.prepare):
-        with pytest.raises(Corrupt) as caught:
-            act(root, folder, workers=1, expected=expected)
-        assert [line.split("; ")[0] for line in str(caught.value).splitlines()] == [
-            f"imagenet: train/{second} is the same image as train/{first}"
-            for first, second in pairwise(names)
-        ]
-    monkeypatch.setattr(image_check, "FAULTS", 9)
-    with pytest.raises(Corrupt, match=r"(?s)^(imagenet: [^\n]*\n){9}and 20 more$"):
-        imagenet_folders.verify(root, folder, workers=1, expected=expected)
-
-
-def test_what_is_twice_because_it_is_not_whole_is_called_so(root, folder):
-    for name in TRAIN[2:5]:
-        put(f"train/{name}", b"")(root)
-    for accept_duplicates in (False, True):
-        with pytest.raises(Corrupt) as caught:
-            prepare(root, folder, accept_duplicates=accept_duplicates)
-        said = str(caught.value).splitlines()
-        assert [line.split("; ")[0] for line in said] == [
-            f"{root}/train/{name} is empty" for name in TRAIN[2:5]
-        ]
-
-
-@pytest.mark.parametrize("change", ["other", "gone"])
-def test_an_image_that_changes_between_hashing_and_decoding_is_named(
-    root, folder, change, monkeypatch
-):
-    real, path = decoding.decode_all, root / "train" / TRAIN[4]
-
-    def late(*arguments):
-        path.write_bytes(GOOD) if change == "other" else path.unlink(missing_ok=True)
-        return real(*arguments)
-
-    monkeypatch.setattr(decoding, "decode_all", late)
-    said = {
-        "other": "was changed while it was checked",
-        "gone": "cannot be read: No such file or d",
-    }
-    with pytest.raises(Corrupt, match=rf"^{path} {said[change]}"):
-        prepare(root, folder)
-    assert not folder.exists()
-
-
-def test_a_change_after_prepare_is_named_before_any_is_decoded(root, folder, monkeypatch):
-    prepare(root, folder)
-    path = root / "val" / VAL[2]
-    path.write_bytes(GOOD)
-    monkeypatch.setattr(decoding, "decode_all", never)
-    with pytest.raises(Corrupt, match=rf"^{path} was changed after it was prepared: sha256 \w+; v"):
-        verify(root, folder)
-
-
 def test_the_counts_are_those_of_ilsvrc_2012():
     """Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015, table 2."""
     real = Expected()
@@ -264,51 +150,12 @@ def test_no_folder_is_missing(tmp_path, folder):
         verify(tmp_path, folder)
 
 
-def test_a_killed_process_is_named(root, folder, monkeypatch):
-    from resparse.errors import RunFailed
-
-    monkeypatch.setattr(decoding, "_decode_files", _exits)
-    with pytest.raises(
-        RunFailed, match=r"was killed \(out of memory\?\): repeat with fewer --work"
-    ):
-        verify(root, folder)
-
-
-def _exits(folder, names):
-    os._exit(9)
-
-
 def test_a_portable_training_may_follow_and_verify_may_again(root, folder):
     """All processes of this one come from one fork server, whose numerics trainings are sure of."""
     assert verify(root, folder)["did"] == "whole, not prepared"
     forking.context("portable")
     assert forking.shared() is forking.context("portable")
     assert verify(root, folder)["did"] == "whole, not prepared"
-
-
-def test_few_images_are_held_at_a_time(root):
-    """The names are taken only as the results are: millions would not be listed first."""
-    taken = []
-
-    def names():
-        for number in range(10_000):
-            taken.append(number)
-            yield TRAIN[0]
-
-    images = decoding.decode_all(root / "train", names(), workers=1)
-    next(images)
-    images.close()
-    assert len(taken) == decoding.CHUNK * decoding.AHEAD
-
-
-def test_the_pace_is_said_every_while(capsys, monkeypatch):
-    clock = iter([0.0, 1.0, 10.0, 10.0, 10.0])
-    monkeypatch.setattr(decoding, "CHUNK", 1)
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    pace = decoding.Pace(603)
-    for _ in range(3):
-        pace.step("train")
-    assert capsys.readouterr().err == "train: 3 of 603 images, 0 a second, 50 min left\n"
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="no imagenet-sample in RESPARSE_DATA")

@@ -4,6 +4,7 @@ FFCV itself opens what a killed writer left and decodes whatever lies there. Her
 only with the manifest that its writer put beside it last, <file>.json, and as that says it is.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from resparse.data.agreement import agreed, first_here
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256, read_json, write_json
 from resparse.reading import Table
@@ -105,6 +107,17 @@ def read(path: Path) -> Beton:
             f"{found.sidecar.sha256}; write it again"
         )
     return found
+
+
+def read_together(paths: Iterable[Path]) -> list[Beton]:
+    """Each ``read``, by all processes of torch.distributed: the first of each machine hashes, the
+    others wait for it, and what any of them raises all raise.
+
+    Hashing takes a minute or more for 100 GB, at each start: a file that was changed is found
+    before it is trained on.
+    """
+    one = read if first_here() else outline
+    return agreed(lambda: [one(path) for path in paths])
 
 
 def outline(path: Path) -> Beton:
