@@ -10,6 +10,7 @@ from torch import nn
 
 from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
+from resparse.data import Data
 from resparse.data.order import over_processes
 from resparse.errors import RunFailed
 from resparse.exploration import Growth, expected_explored
@@ -30,20 +31,28 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def correct(t: Training, split: str) -> int:
+    """``count_correct`` of a run's own model and data."""
+    return count_correct(t.model, t.data, split, t.device)
+
+
+def count_correct(
+    model: nn.Module, data: Data, split: str, device: torch.device, batch_size: int = 512
+) -> int:
     """Images of ``split`` whose largest logit is their label, of all processes together.
 
-    Raises RunFailed where they did not see as many images as there are: each counts exactly once.
+    The model is left in training mode. Raises RunFailed where the processes did not see as many
+    images as there are: each counts exactly once.
     """
     right = seen = 0
-    with _evaluating(t.model):
-        for images, labels in t.data.eval_batches(split, 512):
-            logits = t.model(images.to(t.device))
-            right += int((logits.argmax(dim=1) == labels.to(t.device)).sum())
+    with _evaluating(model):
+        for images, labels in data.eval_batches(split, batch_size):
+            logits = model(images.to(device))
+            right += int((logits.argmax(dim=1) == labels.to(device)).sum())
             seen += len(labels)
     right, seen = over_processes(right, seen)
-    if seen != (size := t.data.size(split)):
+    if seen != (size := data.size(split)):
         raise RunFailed(
-            f"dataset {t.data.name}, {split}: {seen} images evaluated by all processes together; "
+            f"dataset {data.name}, {split}: {seen} images evaluated by all processes together; "
             f"valid: each of its {size} once; mend its eval_batches"
         )
     return right

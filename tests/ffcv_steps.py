@@ -10,6 +10,7 @@ torchrun --nproc-per-node 2 tests/ffcv_steps.py DIR --model resnet50 --steps 20
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,8 +23,10 @@ from torch.nn.parallel import DistributedDataParallel
 from resparse.data import beton_writer
 from resparse.data.beton import Settings, sidecar_of
 from resparse.data.ffcv_loader import Betons
-from resparse.data.order import over_processes, own_share
+from resparse.data.order import own_share
+from resparse.errors import Corrupt
 from resparse.models import build_model
+from resparse.outcome import count_correct
 
 
 def train(data, model, batch, steps):
@@ -38,20 +41,6 @@ def train(data, model, batch, steps):
         losses.append(loss.item())
         seen += labels.tolist()
     return losses, seen
-
-
-def evaluate(data, model, batch):
-    """(correct, seen) over all processes; each test image once."""
-    model.eval()
-    right = seen = 0
-    with torch.no_grad():
-        for images, labels in data.eval_batches("test", batch):
-            right += int((model(images).argmax(1) == labels).sum())
-            seen += len(labels)
-    right, seen = over_processes(right, seen)
-    if seen != data.size("test"):
-        raise RuntimeError(f"{seen} test images evaluated, {data.size('test')} exist")
-    return right, seen
 
 
 def main():
@@ -75,13 +64,19 @@ def main():
             beton_writer.write(given.folder, Path(places[0]), settings, workers=2)
         if world > 1:
             distributed.broadcast_object_list(places, src=0)  # waits until it is written
-        data = Betons("steps", Path(places[0]), Path(places[0]), workers=1, share=share)
+        try:
+            data = Betons("steps", Path(places[0]), Path(places[0]), workers=1, share=share)
+        except Corrupt as error:
+            print(f"process {share.rank}: {error}", file=sys.stderr, flush=True)
+            if world > 1:
+                distributed.barrier()  # which no other would come to, did it not raise too
+            sys.exit(error.exit_code)
         model = build_model(given.model, data.classes, data.image_shape, 0)
         network = DistributedDataParallel(model) if world > 1 else model
         began = time.monotonic()
         losses, labels = train(data, network, given.batch, given.steps)
         seconds = time.monotonic() - began
-        right, seen = evaluate(data, model, given.batch)
+        right = count_correct(model, data, "test", torch.device("cpu"), given.batch)
         every = [(losses, labels)] * world
         if world > 1:
             distributed.all_gather_object(every, (losses, labels))
@@ -91,7 +86,7 @@ def main():
                 "losses": [sum(step) / world for step in zip(*(e[0] for e in every), strict=True)],
                 "labels": [labels for _, labels in every],
                 "correct": right,
-                "tested": seen,
+                "tested": data.size("test"),  # else count_correct raises
                 "seconds": round(seconds, 1),
             }
             print(json.dumps(report), flush=True)
