@@ -8,9 +8,10 @@ import tarfile
 import zipfile
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from resparse.data import cifar, cifar_jpeg, tiny_imagenet
+from resparse.data import cifar, cifar_jpeg, prepare, tiny_imagenet
 from resparse.data.archive import Archive
 from resparse.data.spec import Spec
 
@@ -81,6 +82,27 @@ def cifar_spec(root, members=None):
     )
     remedy = "get it again"
     return Spec("cifar10", 3, (3, 32, 32), PER_CLASS, layout.open, cifar.CIFAR10.source, remedy)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """An empty data root."""
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where CIFAR-10 is to be prepared."""
+    return tmp_path / "prepared" / "cifar10"
+
+
+@pytest.fixture
+def made(root, folder):
+    """A prepared small CIFAR-10: its spec, its folder."""
+    spec = cifar_spec(root)
+    prepare.prepare(spec, root, folder)
+    return spec, folder
 
 
 def parquet_rows(per_class=PER_CLASS):

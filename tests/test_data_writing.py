@@ -9,21 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_data import cifar_spec
+from small_data import cifar_spec, folder, root
 
 from resparse.data import manifest, places, prepare
 from resparse.errors import Missing
 
-
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "prepared" / "cifar10"
+__all__ = ["folder", "root"]  # fixtures for this file as well
 
 
 def test_a_full_disk_is_named_and_leaves_the_old_dataset(root, folder, monkeypatch):

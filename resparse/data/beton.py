@@ -10,11 +10,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from resparse.data import stored
 from resparse.data.agreement import agreed, first_here
+from resparse.data.stored import Stored
 from resparse.errors import Corrupt, Missing
-from resparse.files import file_sha256, read_json, write_json
+from resparse.files import file_sha256
 from resparse.reading import Table
 
 SCHEMA, VERSION = 1, 2  # of the manifest; of FFCV's format
@@ -33,10 +35,6 @@ SAMPLES_AT = HEADER.itemsize + len(FIELDS) * FIELD.itemsize
 Array = NDArray[Any]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
 class Settings(Table):
     """How images are written: they decide the pixels, so they are part of the dataset's hash."""
 
@@ -46,7 +44,7 @@ class Settings(Table):
     proportion: float = Field(default=0.5, ge=0, le=1)  # JPEGs in mode "proportion", the rest raw
 
 
-class Sidecar(_Strict):
+class Sidecar(Stored):
     """The manifest of one .beton."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
@@ -75,7 +73,7 @@ def sidecar_of(path: Path) -> Path:
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
     """Atomic; the last thing that a writer does."""
-    write_json(sidecar_of(path), sidecar.model_dump(by_alias=True))
+    stored.write(sidecar_of(path), sidecar)
 
 
 def read_sidecar(path: Path) -> Sidecar:
@@ -83,19 +81,7 @@ def read_sidecar(path: Path) -> Sidecar:
     beside = sidecar_of(path)
     if not beside.is_file():
         raise Missing(f"{beside} is missing, so {path.name} is not used; write it again")
-    try:
-        value = read_json(beside)
-    except ValueError as error:
-        raise Corrupt(f"{beside} is not JSON ({error}); write {path.name} again") from error
-    schema = value.get("schema") if isinstance(value, dict) else None
-    if schema != SCHEMA:
-        raise Corrupt(f"{beside} has schema {schema!r}; valid: {SCHEMA}; write {path.name} again")
-    try:
-        return Sidecar.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Corrupt(f"{beside}: {where}: {first['msg']}; write {path.name} again") from error
+    return stored.read(Sidecar, beside, SCHEMA, f"write {path.name} again")
 
 
 def read(path: Path) -> Beton:

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 from their published Python archives (Krizhevsky, 2009)."""
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from resparse.data import counts
 from resparse.data.archive import Archive, read_tar
+from resparse.data.cifar_jpeg import CLASSES
 from resparse.data.download import fetch
 from resparse.data.spec import Pixels, Source, Spec, Split
 from resparse.errors import Corrupt
@@ -70,10 +71,11 @@ def _unpickled(path: Path, members: dict[str, bytes], name: str) -> dict[str, An
     }
 
 
-def _spec(name: str, classes: int, layout: Layout) -> Spec:
+def _spec(name: str, classes: int, layout: Layout, names: Sequence[str] = ()) -> Spec:
     per_class = {"train": 50_000 // classes, "test": 10_000 // classes}
     remedy = f"get {layout.archive.file} from {layout.archive.url} again"
-    return Spec(name, classes, SHAPE, per_class, layout.open, Path(__file__), remedy)
+    here = Path(__file__)
+    return Spec(name, classes, SHAPE, per_class, layout.open, here, remedy, names=tuple(names))
 
 
 CIFAR10 = _spec(
@@ -91,6 +93,7 @@ CIFAR10 = _spec(
         "batches.meta",
         "label_names",
     ),
+    CLASSES,
 )
 CIFAR100 = _spec(
     "cifar100",

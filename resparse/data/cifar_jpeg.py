@@ -99,4 +99,5 @@ CIFAR10_JPEG75 = Spec(
     Parquet().open,
     Path(__file__),
     REMEDY,
+    names=tuple(CLASSES),
 )

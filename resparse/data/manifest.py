@@ -2,27 +2,25 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from resparse.data import stored
+from resparse.data.stored import Stored
 from resparse.errors import Corrupt, Missing
-from resparse.files import file_sha256, read_json, write_json
+from resparse.files import file_sha256
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "manifest.json"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Written(_Strict):
+class Written(Stored):
     """A file beside the manifest."""
 
     bytes: int
     sha256: str
 
 
-class Manifest(_Strict):
+class Manifest(Stored):
     """Written last: without it nothing in the folder is used."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
@@ -39,33 +37,29 @@ class Manifest(_Strict):
     duplicates: list[list[str]]  # pairs of images that are the same
 
 
+def remedy(name: str) -> str:
+    """What to do about a prepared dataset that is not intact."""
+    return f"run resparse data prepare {name}"
+
+
 def write(folder: Path, manifest: Manifest) -> None:
-    """Atomic."""
-    write_json(folder / FILE, manifest.model_dump(by_alias=True))
+    """Atomic; with a hash of all that it says."""
+    stored.write(folder / FILE, manifest, sealed=True)
 
 
 def read(folder: Path, name: str) -> Manifest:
-    """The manifest of dataset ``name``; raises Missing where there is none, Corrupt for another."""
-    path, remedy = folder / FILE, f"run resparse data prepare {name}"
+    """The manifest of dataset ``name``; raises Missing where there is none, Corrupt for another.
+
+    Corrupt too where anything in it was changed after it was written.
+    """
+    path, remake = folder / FILE, remedy(name)
     if not folder.is_dir():
-        raise Missing(f"{name} is not prepared: there is no {folder}; {remedy}")
+        raise Missing(f"{name} is not prepared: there is no {folder}; {remake}")
     if not path.is_file():
-        raise Missing(f"{path} is missing, so nothing beside it is used; {remedy}")
-    try:
-        value = read_json(path)
-    except ValueError as error:
-        raise Corrupt(f"{path} is not JSON ({error}); {remedy}") from error
-    schema = value.get("schema") if isinstance(value, dict) else None
-    if schema != SCHEMA:
-        raise Corrupt(f"{path} has schema {schema!r}; valid: {SCHEMA}; {remedy}")
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Corrupt(f"{path}: {where}: {first['msg']}; {remedy}") from error
+        raise Missing(f"{path} is missing, so nothing beside it is used; {remake}")
+    manifest = stored.read(Manifest, path, SCHEMA, remake, sealed=True)
     if manifest.name != name:
-        raise Corrupt(f"{path} is of {manifest.name}; valid: {name}; {remedy}")
+        raise Corrupt(f"{path} is of {manifest.name}; valid: {name}; {remake}")
     return manifest
 
 
@@ -74,18 +68,18 @@ def check_files(folder: Path, manifest: Manifest, needed: set[str]) -> None:
 
     Files that are ``needed`` must be among those that the manifest names.
     """
-    remedy = f"run resparse data prepare {manifest.name}"
+    remake = remedy(manifest.name)
     if unnamed := sorted(needed - manifest.files.keys()):
-        raise Corrupt(f"{folder / FILE} does not name {unnamed[0]}; {remedy}")
+        raise Corrupt(f"{folder / FILE} does not name {unnamed[0]}; {remake}")
     for name, said in manifest.files.items():
         path = folder / name
         if not path.is_file():
-            raise Corrupt(f"{path} is missing, and the manifest names it; {remedy}")
+            raise Corrupt(f"{path} is missing, and the manifest names it; {remake}")
         size = path.stat().st_size
         if size != said.bytes:
-            raise Corrupt(f"{path} has {size:,} bytes; valid: {said.bytes:,}; {remedy}")
+            raise Corrupt(f"{path} has {size:,} bytes; valid: {said.bytes:,}; {remake}")
         if (found := file_sha256(path)) != said.sha256:
             raise Corrupt(
                 f"{path} was changed after it was prepared: sha256 {found}; valid: "
-                f"{said.sha256}; {remedy}"
+                f"{said.sha256}; {remake}"
             )

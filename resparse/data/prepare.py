@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from resparse.data import counts, duplicates, manifest, places, protocol, tensors
+from resparse.data import counts, duplicates, intact, manifest, places, protocol, tensors
 from resparse.data.manifest import Manifest
 from resparse.data.memory import InMemory
 from resparse.data.spec import Source, Spec
@@ -103,38 +103,38 @@ def _write(spec: Spec, source: Source, folder: Path) -> Manifest:
 
 
 def verify(spec: Spec, folder: Path) -> Manifest:
-    """The manifest of an intact prepared dataset; raises Missing or Corrupt at the first fault."""
-    said = manifest.read(folder, spec.name)
-    manifest.check_files(folder, said, {f"{split}.safetensors" for split in spec.per_class})
-    expected = {split: [count] * spec.classes for split, count in spec.per_class.items()}
-    if said.images_per_class != expected or said.image_shape != list(spec.image_shape):
-        raise Corrupt(
-            f"{folder / manifest.FILE} is not of {spec.name}; valid: {dict(spec.per_class)} images "
-            f"of {spec.image_shape} a class; delete the folder and prepare again"
-        )
-    for split in spec.per_class:
-        images, labels = tensors.read(folder / f"{split}.safetensors")
-        found = labels.bincount(minlength=spec.classes).tolist()
-        if found != expected[split] or tuple(images.shape[1:]) != spec.image_shape:
-            raise Corrupt(
-                f"{folder}/{split}.safetensors is not what its manifest says; prepare again"
-            )
+    """The manifest of an intact prepared dataset; raises Missing or Corrupt at the first fault.
+
+    What ``load`` checks, and that the duplicates are those that the manifest names.
+    """
+    said, splits = _intact(spec, folder)
+    intact.require_duplicates(spec, folder, said, splits)
     return said
 
 
-def load(spec: Spec, root: Path | None, name: str | None = None) -> InMemory:
-    """The prepared dataset in memory, its files checked; raises Missing where it is not there.
+def _intact(spec: Spec, folder: Path) -> tuple[Manifest, intact.Splits]:
+    said = manifest.read(folder, spec.name)
+    manifest.check_files(folder, said, intact.files(spec))
+    intact.require_manifest(spec, folder, said)
+    splits = {split: tensors.read(folder / f"{split}.safetensors") for split in spec.per_class}
+    intact.require_tensors(spec, folder, said, splits)
+    return said, splits
 
-    ``name`` says what a protocol asks; mean and spread are of all training images.
+
+def load(spec: Spec, root: Path | None, name: str | None = None) -> InMemory:
+    """The prepared dataset in memory; raises Missing where it is not there, Corrupt at a fault.
+
+    Checked each time: the manifest's own hash, the files' hashes, counts, shapes, class names, and
+    mean and spread of the pixels, which are of all training images. ``name`` says what a protocol
+    asks.
     """
     folder = places.prepared_folder(spec.name, root)
-    said = verify(spec, folder)
-    splits = {TEST[s]: tensors.read(folder / f"{s}.safetensors") for s in spec.per_class}
+    said, splits = _intact(spec, folder)
     name = name or spec.name
     return InMemory(
         name=name,
         classes=spec.classes,
-        splits=protocol.split(name, splits),
+        splits=protocol.split(name, {TEST[split]: both for split, both in splits.items()}),
         mean=said.mean,
         std=said.std,
         pad=PAD,

@@ -39,7 +39,8 @@ class Source(NamedTuple):
 class Spec:
     """A dataset whose prepared form is one tensor a split.
 
-    ``published_only``: what is not the published data byte for byte is refused.
+    ``published_only``: what is not the published data byte for byte is refused. ``names``: of the
+    classes by label, where they are known here.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Spec:
     source: Path  # the file of code that opens it
     remedy: str  # how to get the source again
     published_only: bool = True
+    names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:

@@ -46,11 +46,20 @@ def _parts(split: Split, image_shape: tuple[int, ...], digests: bytearray) -> It
     for image in split.pixels():
         assert image.shape == image_shape, "a source checks the size of its images"
         data = image.tobytes()
-        digests += hashlib.sha256(data).digest()[:DIGEST_BYTES]
+        digests += _digest(data)
         written += 1
         yield data
     assert written == count, "a source has a label for each image"
     yield np.asarray(split.labels, dtype="<i8").tobytes()
+
+
+def _digest(image: bytes) -> bytes:
+    return hashlib.sha256(image).digest()[:DIGEST_BYTES]
+
+
+def digests(images: Tensor) -> bytearray:
+    """Of each image what ``write`` gave for it."""
+    return bytearray().join(_digest(image.tobytes()) for image in images.numpy())
 
 
 def read(path: Path) -> tuple[Tensor, Tensor]:
@@ -71,11 +80,12 @@ def statistics(images: Tensor) -> tuple[list[float], list[float]]:
     From exact integer sums, so that they are the same on every machine.
     """
     channels = images.shape[1]
-    total, squares = (torch.zeros(channels, dtype=torch.int64) for _ in range(2))
-    for first in range(0, len(images), 1000):
-        values = images[first : first + 1000].to(torch.int64)
-        total += values.sum((0, 2, 3))
-        squares += (values * values).sum((0, 2, 3))
+    times = torch.zeros(channels, 256, dtype=torch.int64)  # of each value: how often it is there
+    for part in torch.split(images, 1000):
+        for channel, values in enumerate(part.unbind(1)):
+            times[channel] += values.reshape(-1).bincount(minlength=256)
+    value = torch.arange(256)
+    total, squares = (times * value).sum(1), (times * value * value).sum(1)
     count = images.numel() // channels
     mean = [value / count for value in total.tolist()]
     variance = [s / count - m * m for s, m in zip(squares.tolist(), mean, strict=True)]
