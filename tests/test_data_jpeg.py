@@ -65,3 +65,19 @@ def test_a_damaged_jpeg_says_what_is_wrong(damage, reason, progressive):
     assert decode(data)[0].size == (64, 48)
     with pytest.raises(ValueError, match=reason):
         decode(damage(data))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "WEBP", "GIF", "ICO", "PPM", "JPEG2000"])
+def test_an_image_of_another_format_is_named_and_refused(kind):
+    data = saved(Image.new("RGB", (32, 32), COLOUR), kind)
+    with pytest.raises(ValueError, match=rf"^is {kind}, not an image of JPEG or PNG$"):
+        decode(data)
+
+
+def test_a_jpeg_of_several_images_is_read_as_its_first():
+    first, second = Image.new("RGB", (40, 30), COLOUR), Image.new("RGB", (40, 30))
+    data = saved(first, "MPO", save_all=True, append_images=[second], quality=95)
+    assert Image.open(io.BytesIO(data)).format == "MPO"
+    image, mode = decode(data)
+    assert (image.size, mode) == ((40, 30), "RGB")
+    assert image.getpixel((20, 20)) == pytest.approx(COLOUR, abs=3)

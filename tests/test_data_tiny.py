@@ -6,7 +6,8 @@ import pytest
 import torch
 from small_data import WNIDS, jpeg, tiny_files, tiny_spec
 
-from resparse.data import prepare, tensors, tiny_imagenet
+from resparse.__main__ import main
+from resparse.data import manifest, prepare, tensors, tiny_imagenet
 from resparse.errors import Corrupt, Missing
 
 
@@ -86,6 +87,29 @@ def line(files, old, new):
     return files | {name: text.replace(old, new).encode()}
 
 
+def moved(old, new):
+    files = tiny_files()
+    files[new] = files.pop(old)
+    return files
+
+
+def exchanged():
+    """An image of each of two classes in the other's folder, so that the counts are right."""
+    files = tiny_files()
+    dog = IMAGE.replace(CAT, DOG)
+    for name, folder in ((IMAGE, DOG), (dog, CAT)):
+        files[f"train/{folder}/images/{name.rpartition('/')[2]}"] = files.pop(name)
+    return files
+
+
+def flat(*, annotated=False):
+    """val/*.JPEG in no folder."""
+    files = {name.replace("val/images/", "val/"): data for name, data in tiny_files().items()}
+    if not annotated:
+        del files["val/val_annotations.txt"]
+    return files
+
+
 GOOD = jpeg(1)
 PUBLISHED = "; valid: .*; get tiny-imagenet-200.zip from http://.* again"
 
@@ -111,12 +135,27 @@ PUBLISHED = "; valid: .*; get tiny-imagenet-200.zip from http://.* again"
          r"val_annotations.txt names val/images/val_4.JPEG, which is not there"),
         (replaced("val/val_annotations.txt", None), "has no val/val_annotations.txt; valid: the"),
         (line(tiny_files(), CAT, DOG), rf"class {CAT} is missing in val; valid: 2 images; get"),
+        (replaced("wnids.txt", "\n".join([*WNIDS, ""]).encode() + b"\n"),
+         r"wnids.txt has ''; valid: wnids like n01443537; get tiny"),
+        (replaced("wnids.txt", "\n".join(["\ufeff" + WNIDS[0], *WNIDS[1:]]).encode()),
+         r"wnids.txt has '\\ufeffn00000003'; valid: wnids"),
+        (line(tiny_files(), "val_5.JPEG", "val_4.JPEG"),
+         r"val_annotations.txt has 'val_4.JPEG' twice; valid: every image once; get tiny"),
+        (exchanged(),
+         rf"train/{CAT}/images/{DOG}_0.JPEG is in the wrong class folder; valid: {DOG}; move it"),
+        (moved(IMAGE, f"train/{CAT}_0.JPEG"),
+         rf"train has 1 images that are in no class folder \(train/{CAT}_0.JPEG\); valid: train/"),
+        (flat(), r"val has 6 images that are in no class folder \(val/val_10.JPEG\); valid: val/"
+                 r"images/\*.JPEG with val/val_annotations.txt, or val/<wnid>/\*.JPEG; get tiny"),
+        (flat(annotated=True), r"val has 6 images that are in no class folder \("),
         (tiny_files({"train": 2, "test": 4}),
          r"train and val are swapped \(6 in train and 12 in val images\); exchange"),
     ],
     ids=["truncated", "undecodable", "size", "one less", "one more", "class twice",
          "class without images", "no list", "unlisted class", "no annotation", "image gone",
-         "no annotations", "class missing in val", "swapped"],
+         "no annotations", "class missing in val", "blank line", "byte order mark",
+         "annotated twice", "wrong class folder", "flat train", "flat val",
+         "flat val with annotations", "swapped"],
 )  # fmt: skip
 def test_a_fault_is_named_and_nothing_is_written(tmp_path, folder, files, said, zipped):
     with pytest.raises(Corrupt, match=said):
@@ -142,6 +181,27 @@ def test_the_same_image_twice_is_refused_in_a_folder_until_accepted(tmp_path, fo
         made(tmp_path, folder, files)
     said = made(tmp_path, folder, files, accept_duplicates=True)
     assert said.duplicates == [[f"train: {IMAGE}", f"{split}: {other}"]]
+
+
+def test_a_folder_says_that_no_checksum_was_compared(tmp_path, folder, monkeypatch, capsys):
+    """In the manifest, in what prepare and verify print; of the zip there is nothing to say."""
+    spec = tiny_spec(tmp_path, tiny_files())
+    monkeypatch.setattr(prepare, "specs", lambda: {"tiny_imagenet": spec})
+    place = ["tiny_imagenet", "--data-root", str(tmp_path), "--prepared", str(folder.parent)]
+    said = (
+        f"not checked: {tmp_path}/tiny-imagenet-200 cannot be compared with a published checksum; "
+        "valid: tiny-imagenet-200.zip\n"
+    )
+    for action in ("prepare", "prepare", "verify"):
+        assert main(["data", action, *place]) == 0
+        assert said in capsys.readouterr().out
+    assert f"not checked: {manifest.read(folder, 'tiny_imagenet').unchecked}\n" == said
+    spec = tiny_spec(tmp_path, tiny_files(), zipped=True)
+    (folder / "manifest.json").unlink()
+    for action in ("prepare", "verify"):
+        assert main(["data", action, *place]) == 0
+        assert "not checked" not in capsys.readouterr().out
+    assert manifest.read(folder, "tiny_imagenet").unchecked == ""
 
 
 def test_the_published_zip_keeps_its_duplicates(tmp_path, folder):

@@ -135,6 +135,8 @@ def _text(report: dict[str, Any]) -> str:
         lines.append(f"{file}: {said['bytes']:,} bytes, sha256 {said['sha256']}")
     for source, digest in report["sources"].items():
         lines.append(f"made from {source}: sha256 {digest}")
+    if report["unchecked"]:
+        lines.append(f"not checked: {report['unchecked']}")
     if "modes" in report:
         modes = ", ".join(f"{count:,} {mode}" for mode, count in sorted(report["modes"].items()))
         lines.append(f"decoded {report['images_per_s']:,.0f} images a second: {modes}")

@@ -57,10 +57,19 @@ def _misplaced(folder: Path, name: str) -> str | None:
     """A sentence where an entry of a class folder is not one of its images."""
     if not name.endswith(".JPEG") or (folder / name).is_dir():
         return f"{folder / name} is not an image; valid: *.JPEG in {folder.name}; delete it"
-    found = WNID.match(name)
-    if found and found[0] != folder.name:
-        return f"{folder / name} is in the wrong class folder; valid: {found[0]}; move it there"
+    if other := other_class(name, folder.name):
+        return f"{folder / name} is in the wrong class folder; valid: {other}; move it there"
     return None
+
+
+def other_class(name: str, wnid: str) -> str | None:
+    """The wnid with which an image's name begins, where that is not ``wnid``.
+
+    >>> other_class("n01443537_12.JPEG", "n01440764"), other_class("val_0.JPEG", "n01440764")
+    ('n01443537', None)
+    """
+    found = WNID.match(name)
+    return found[0] if found and found[0] != wnid else None
 
 
 def images(folder: Path) -> Iterator[str]:

@@ -35,6 +35,7 @@ class Manifest(Stored):
     statistics: str  # where mean and std come from
     decoder: str  # what made pixels of JPEGs; "" for none
     duplicates: list[list[str]]  # pairs of images that are the same
+    unchecked: str = ""  # which source no published checksum could be held against, in words
 
 
 def remedy(name: str) -> str:

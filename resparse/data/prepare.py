@@ -99,6 +99,7 @@ def _write(spec: Spec, source: Source, folder: Path) -> Manifest:
         statistics="all pixels of train by exact integer sums, population standard deviation",
         decoder=source.decoder,
         duplicates=[[where[i], where[j]] for i, j in duplicates.pairs(digests)],
+        unchecked=source.published or "",
     )
 
 

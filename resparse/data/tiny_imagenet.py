@@ -7,20 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from resparse.data import counts
+from resparse.data import tiny_layout
 from resparse.data.archive import Archive, Tree, check
 from resparse.data.jpeg import decode, decoder
 from resparse.data.spec import Pixels, Source, Spec, Split
+from resparse.data.tiny_layout import REMEDY, ZIP
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256
-
-ZIP = Archive(
-    "tiny-imagenet-200.zip",
-    248_100_043,
-    "md5:90528d7ca1a48142e341f4ef8d21d0de",
-    "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-)
-REMEDY = f"get {ZIP.file} from {ZIP.url} again"
 
 
 @dataclass(frozen=True)
@@ -41,12 +34,7 @@ class Layout:
                 f"{self.archive.url} into {root}"
             )
         tree = Tree(path if path.is_file() else folder)
-        wnids = tree.text("wnids.txt")
-        if twice := counts.duplicate_class(wnids):
-            raise Corrupt(
-                f"{tree.path}: class {twice} is in wnids.txt twice; valid: once; {REMEDY}"
-            )
-        found = {"train": _train(tree), "val": _val(tree)}
+        wnids, found = tiny_layout.wnids(tree), tiny_layout.splits(tree)
         classes = sorted({*wnids, *(wnid for part in found.values() for wnid in part.values())})
         number = {wnid: label for label, wnid in enumerate(classes)}
         splits = {}
@@ -58,31 +46,6 @@ class Layout:
             return Source({path.name: file_sha256(path)}, classes, splits, None, decoder())
         other = f"{folder} cannot be compared with a published checksum; valid: {self.archive.file}"
         return Source({folder.name: _listing_sha256(tree)}, classes, splits, other, decoder())
-
-
-def _train(tree: Tree) -> dict[str, str]:
-    """Name -> wnid of train/<wnid>/images/*.JPEG."""
-    parts = ((name, name.split("/")) for name in tree.names)
-    return {n: p[1] for n, p in parts if p[0] == "train" and len(p) > 2 and _is_image(n)}
-
-
-def _val(tree: Tree) -> dict[str, str]:
-    """Name -> wnid: by val_annotations.txt in the original layout, else by class folder."""
-    names = [name for name in tree.names if name.startswith("val/") and _is_image(name)]
-    if not any(name.startswith("val/images/") for name in names):
-        return {name: name.split("/")[1] for name in names}
-    rows = [line.split("\t") for line in tree.text("val/val_annotations.txt")]
-    wnid = {f"val/images/{row[0]}": row[1] for row in rows if len(row) > 1}
-    file = f"{tree.path}: val/val_annotations.txt"
-    if without := sorted(set(names) - wnid.keys()):
-        raise Corrupt(f"{file} has no class for {without[0]}; valid: one for each image; {REMEDY}")
-    if gone := sorted(wnid.keys() - set(names)):
-        raise Corrupt(f"{file} names {gone[0]}, which is not there; {REMEDY}")
-    return {name: wnid[name] for name in names}
-
-
-def _is_image(name: str) -> bool:
-    return name.endswith(".JPEG")
 
 
 def _listing_sha256(tree: Tree) -> str:
