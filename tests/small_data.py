@@ -121,12 +121,8 @@ def parquet_rows(per_class=PER_CLASS):
 
 def parquet_spec(root, rows):
     """Write the rows as Parquet files; a Spec that takes the digest of ``rows`` for published."""
-    import pyarrow
-    from pyarrow import parquet
-
     (root / "cifar10-jpeg").mkdir(exist_ok=True)
-    for split, part in rows.items():
-        parquet.write_table(pyarrow.Table.from_pylist(part), parquet_file(root, split))
+    write_rows(root, rows)
     lines = sorted(
         f"{row['path']} {row['label']} {hashlib.sha256(row['image']).hexdigest()}\n"
         for part in rows.values()
@@ -135,6 +131,14 @@ def parquet_spec(root, rows):
     opened = cifar_jpeg.Parquet(hashlib.sha256("".join(lines).encode()).hexdigest()).open
     real = cifar_jpeg.CIFAR10_JPEG75
     return dataclasses.replace(real, per_class=PER_CLASS, open=opened)
+
+
+def write_rows(root, rows):
+    import pyarrow
+    from pyarrow import parquet
+
+    for split, part in rows.items():
+        parquet.write_table(pyarrow.Table.from_pylist(part), parquet_file(root, split))
 
 
 def parquet_file(root, split):

@@ -1,13 +1,14 @@
 """Archives that are none, not whole, not the published ones, or lead outside; downloads."""
 
 import http.server
+import os
 import tarfile
 import threading
 import zipfile
 from pathlib import Path
 
 import pytest
-from small_data import archive_of, tar
+from small_data import archive_of, tar, write_files
 
 from resparse.data import cifar, tiny_imagenet
 from resparse.data.archive import Tree, check, read_tar
@@ -126,6 +127,76 @@ def test_a_zip_with_a_flipped_bit_names_the_member(tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(Corrupt, match=r"a.zip cannot be read \(.*\): delete it and get it again"):
         Tree(path)
+
+
+def test_a_zip_whose_packed_bytes_are_damaged_names_the_member(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("a/x.JPEG", bytes(range(256)) * 20)
+    data = bytearray(path.read_bytes())
+    data[38] ^= 0xFF  # the first packed byte: 30 of the header, 8 of the name
+    path.write_bytes(data)
+    with pytest.raises(Corrupt, match=r"a.zip: member 'x.JPEG' is damaged \(Error -3 while deco"):
+        Tree(path).read("x.JPEG")
+    data[38] ^= 0xFF
+    data[6] |= 1  # said to be encrypted, here and in the directory
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(Corrupt, match=r"member 'x.JPEG' is damaged \(.* is encrypted"):
+        Tree(path).read("x.JPEG")
+
+
+def test_a_tar_whose_packed_bytes_are_damaged_cannot_be_read(good):
+    data = bytearray(good[0].read_bytes())
+    data[30:60] = b"\xff" * 30
+    good[0].write_bytes(data)
+    with pytest.raises(Corrupt, match=r"cifar-10-python.tar.gz cannot be read \(.*\): delete it"):
+        read_tar(good[0])
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_text_that_is_none_is_named(tmp_path, zipped):
+    path = tmp_path / "a.zip"
+    write_files(tmp_path / "a", {"wnids.txt": b"n\xff\xfe"})
+    with zipfile.ZipFile(path, "w") as out:
+        out.write(tmp_path / "a" / "wnids.txt", "a/wnids.txt")
+    tree = Tree(path if zipped else tmp_path / "a")
+    with pytest.raises(Corrupt, match=rf"{tree.path}: wnids.txt is no text \(.*\); valid: UTF-8"):
+        tree.text("wnids.txt")
+
+
+def test_a_file_that_goes_while_the_folder_is_read_is_named(tmp_path):
+    write_files(tmp_path, {"train/x.JPEG": b"x"})
+    tree = Tree(tmp_path)
+    (tmp_path / "train" / "x.JPEG").unlink()
+    with pytest.raises(Corrupt, match=r"train/x.JPEG cannot be read: No such file"):
+        tree.read("train/x.JPEG")
+
+
+@pytest.mark.parametrize("name", [b"train/\xff.JPEG", b"train/a\nb.JPEG", b"tr\xffain/b.JPEG"])
+def test_a_name_that_cannot_be_printed_is_named(tmp_path, name):
+    write_files(tmp_path, {os.fsdecode(name): b"x"})
+    with pytest.raises(Corrupt, match=r"(xff|\\n).*has no printable name; valid: the files and f"):
+        Tree(tmp_path)
+
+
+def test_a_link_to_a_folder_is_named_and_one_to_a_file_is_read(tmp_path):
+    write_files(tmp_path / "elsewhere", {"x.JPEG": b"x"})
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "y.JPEG").symlink_to(tmp_path / "elsewhere" / "x.JPEG")
+    assert Tree(tmp_path / "tree").read("y.JPEG") == b"x"
+    (tmp_path / "tree" / "train").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(
+        Corrupt, match=r"tree/train' is a link to a folder; valid: the files and fo"
+    ):
+        Tree(tmp_path / "tree")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_a_pipe_or_a_link_to_nothing_is_named(tmp_path, make):
+    make(tmp_path / "x.JPEG")
+    with pytest.raises(Corrupt, match=r"x.JPEG' is neither a file nor a folder; valid: the files"):
+        Tree(tmp_path)
 
 
 def test_the_real_tiny_imagenet_is_known_by_its_md5(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from pyarrow import parquet
-from small_data import PER_CLASS, jpeg, parquet_file, parquet_rows, parquet_spec
+from small_data import PER_CLASS, jpeg, parquet_file, parquet_rows, parquet_spec, write_rows
 
 from resparse.data import prepare, tensors
 from resparse.data.cifar_jpeg import CIFAR10_JPEG75, CLASSES
@@ -115,12 +115,58 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path, folder, damage, said):
         prepare.prepare(spec, tmp_path, folder)
 
 
+def test_a_wider_type_of_a_column_is_valid(tmp_path, folder):
+    spec = parquet_spec(tmp_path, parquet_rows())
+    path = parquet_file(tmp_path, "train")
+    types = {"image": "large_binary", "label": "uint8", "path": "large_string"}
+    schema = pyarrow.schema([(name, getattr(pyarrow, type)()) for name, type in types.items()])
+    parquet.write_table(parquet.read_table(path).cast(schema), path)
+    assert prepare.prepare(spec, tmp_path, folder)[0].images_per_class["train"] == [4] * 10
+
+
 def test_missing_files_and_columns_are_named(tmp_path, folder):
     with pytest.raises(Missing, match=r"cifar10-jpeg/train.parquet is not there: make the Parquet"):
         prepare.prepare(CIFAR10_JPEG75, tmp_path, folder)
     spec = parquet_spec(tmp_path, parquet_rows())
     parquet.write_table(pyarrow.table({"a": [1]}), parquet_file(tmp_path, "test"))
     with pytest.raises(Corrupt, match=r"test.parquet has columns a; valid: image, label, path"):
+        prepare.prepare(spec, tmp_path, folder)
+
+
+@pytest.mark.parametrize("name", ["image", "label", "path"])
+@pytest.mark.parametrize(("split", "at"), [("train", 7), ("test", 0)])
+def test_a_row_that_lacks_a_value_is_named(tmp_path, folder, name, split, at):
+    spec = parquet_spec(tmp_path, parquet_rows())
+    write_rows(tmp_path, damaged(at, split, **{name: None}))
+    with pytest.raises(Corrupt, match=rf"{split}.parquet: row {at} has no {name}; valid: one; mak"):
+        prepare.prepare(spec, tmp_path, folder)
+    assert not folder.exists()
+
+
+def test_a_row_of_a_later_part_is_counted_from_the_first(tmp_path):
+    (tmp_path / "cifar10-jpeg").mkdir()
+    rows = [{"image": b"x", "label": 0, "path": None if n == 1500 else "x"} for n in range(1600)]
+    write_rows(tmp_path, {"train": rows})
+    with pytest.raises(Corrupt, match=r"train.parquet: row 1,500 has no path"):
+        CIFAR10_JPEG75.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("label", float, "double; valid: int"),
+        ("label", str, "string; valid: int"),
+        ("image", lambda image: {"bytes": image, "path": "x"}, "struct<.*>; valid: binary"),
+        ("image", lambda image: image.hex(), "string; valid: binary"),
+        ("path", str.encode, "binary; valid: string"),
+        ("path", lambda path: None, "null; valid: string"),
+    ],
+)
+def test_a_column_of_another_type_is_named(tmp_path, folder, name, change, said):
+    spec = parquet_spec(tmp_path, parquet_rows())
+    rows = parquet_rows()["train"]
+    write_rows(tmp_path, {"train": [row | {name: change(row[name])} for row in rows]})
+    with pytest.raises(Corrupt, match=rf"train.parquet: column {name} is {said}; make the Parquet"):
         prepare.prepare(spec, tmp_path, folder)
 
 

@@ -1,5 +1,6 @@
 """Preparing a dataset once: what is written, what is refused, and that nothing half is used."""
 
+import dataclasses
 import json
 import shutil
 
@@ -7,7 +8,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_data import CLASSES, cifar_members, cifar_spec, folder, made, pixels, root
+from small_data import (
+    CLASSES,
+    archive_of,
+    cifar_members,
+    cifar_spec,
+    folder,
+    made,
+    pickled,
+    pixels,
+    root,
+    tar,
+)
 
 from resparse import data
 from resparse.data import places, prepare
@@ -124,8 +136,14 @@ def without(member):
         (changed("test_batch", data=np.zeros((6, 3073), np.uint8)),
          ["test_batch has pixels uint8 (6, 3073) for 6 labels; valid: uint8, 3072"]),
         (changed("test_batch", labels=[0]), ["(6, 3072) for 1 labels"]),
+        (changed("test_batch", labels=None), ["test_batch has no labels that is a list; valid: t"]),
+        (changed("test_batch", data=[0]), ["test_batch has no data that is a ndarray; valid: the"]),
+        (changed("test_batch", filenames=[b"1"]), ["test_batch has 1 filenames for 6 labels"]),
+        (cifar_members() | {"x/test_batch": [1]}, ["test_batch has no data that is a ndarray"]),
+        (cifar_members() | {"x/batches.meta": {}}, ["batches.meta has no label_names that is a l"]),
     ],
-    ids=["off", "missing", "twice", "unknown label", "swapped", "no batch", "size", "labels"],
+    ids=["off", "missing", "twice", "unknown label", "swapped", "no batch", "size", "labels",
+         "no labels", "no pixels", "file names", "no table", "no names"],
 )  # fmt: skip
 def test_a_published_archive_that_is_not_cifar_is_refused(root, folder, members, said):
     with pytest.raises(Corrupt) as caught:
@@ -133,6 +151,14 @@ def test_a_published_archive_that_is_not_cifar_is_refused(root, folder, members,
     for words in said:
         assert words in str(caught.value)
     assert [p.name for p in folder.parent.iterdir()] == [".cifar10.lock"]
+
+
+def test_a_member_that_is_no_pickle_is_named(root, folder):
+    spec = cifar_spec(root)
+    path = tar(root / "cifar-10-python.tar.gz", pickled(cifar_members()) | {"x/test_batch": b"."})
+    layout = dataclasses.replace(spec.open.__self__, archive=archive_of(path))
+    with pytest.raises(Corrupt, match=r"test_batch is no pickle \(.*\); valid: the published arch"):
+        prepare.prepare(dataclasses.replace(spec, open=layout.open), root, folder)
 
 
 def test_duplicates_of_a_published_archive_are_its_own_and_are_named(root, folder):

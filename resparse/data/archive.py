@@ -1,8 +1,10 @@
 """Is this file the archive it should be, and what is in it; nothing is ever unpacked to disk."""
 
 import hashlib
+import os
 import tarfile
 import zipfile
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -73,7 +75,7 @@ def read_tar(path: Path) -> dict[str, bytes]:
                 file = tar.extractfile(member)
                 if file is not None:
                     found[PurePosixPath(member.name).name] = file.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise Corrupt(f"{path} cannot be read ({error}): delete it and get it again") from error
     return found
 
@@ -88,7 +90,17 @@ class Tree:
         self.names = sorted(self._zip_names() if self._zip else self._folder_names())
 
     def _folder_names(self) -> list[str]:
-        return [p.relative_to(self.path).as_posix() for p in self.path.rglob("*") if p.is_file()]
+        names: list[str] = []
+        for where, folders, files in os.walk(self.path):
+            folder = Path(where)
+            for name in (*folders, *files):
+                if wrong := _not_plain(folder / name):
+                    raise Corrupt(
+                        f"{os.fsencode(folder / name)!r} {wrong}; valid: the files and folders of "
+                        f"the published archive; delete it, or put them in its place"
+                    )
+            names += [(folder / name).relative_to(self.path).as_posix() for name in files]
+        return names
 
     def _zip_names(self) -> list[str]:
         assert self._zip is not None
@@ -111,23 +123,39 @@ class Tree:
         return names
 
     def read(self, name: str) -> bytes:
-        """A file's bytes; raises Corrupt where a zip member fails its check sum."""
-        if self._zip is None:
-            return (self.path / name).read_bytes()
+        """A file's bytes; raises Corrupt where it cannot be read or fails a zip's check sum."""
         try:
+            if self._zip is None:
+                return (self.path / name).read_bytes()
             return self._zip.read(self._prefix + name)
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except OSError as error:
+            raise Corrupt(f"{self.path}: {name} cannot be read: {error.strerror}") from error
+        except (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
             raise Corrupt(f"{self.path}: member {name!r} is damaged ({error})") from error
 
     def text(self, name: str) -> list[str]:
-        """A text file's lines; raises Corrupt where it is not there."""
+        """A text file's lines; raises Corrupt where it is not there or not UTF-8."""
         if name not in self.names:
             raise Corrupt(f"{self.path} has no {name}; valid: the dataset's original layout")
-        return self.read(name).decode().splitlines()
+        try:
+            return self.read(name).decode().splitlines()
+        except UnicodeDecodeError as error:
+            raise Corrupt(
+                f"{self.path}: {name} is no text ({error}); valid: UTF-8 as in the original"
+            ) from error
+
+
+def _not_plain(path: Path) -> str | None:
+    """What is wrong with an entry of a folder that is to be read through."""
+    if not path.name.isprintable():
+        return "has no printable name"
+    if path.is_dir():
+        return "is a link to a folder" if path.is_symlink() else None
+    return None if path.is_file() else "is neither a file nor a folder"
 
 
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, UnicodeDecodeError) as error:
         raise Corrupt(f"{path} cannot be read ({error}): delete it and get it again") from error

@@ -34,7 +34,8 @@ class Layout:
         """The images, 180 MB in memory; its checksum was right before anything is unpickled."""
         path = fetch(self.archive, root)
         members = read_tar(path)
-        names = [name.decode() for name in _unpickled(path, members, self.meta)[self.label_names]]
+        meta = _unpickled(path, members, self.meta, {self.label_names: list})
+        names = [name.decode() for name in meta[self.label_names]]
         if twice := counts.duplicate_class(names):
             raise Corrupt(f"{path}: class {twice} is in {self.meta} twice; valid: every class once")
         splits = {split: self._split(path, members, split) for split in self.members}
@@ -45,16 +46,21 @@ class Layout:
         labels: list[int] = []
         parts = []
         for member in self.members[split]:
-            batch = _unpickled(path, members, member)
-            data = np.asarray(batch["data"])
-            if data.dtype != np.uint8 or data.shape != (len(batch[self.labels]), 3072):
+            types = {"data": np.ndarray, self.labels: list, "filenames": list}
+            data, numbers, files = _unpickled(path, members, member, types).values()
+            if data.dtype != np.uint8 or data.shape != (len(numbers), 3072):
                 raise Corrupt(
                     f"{path}: {member} has pixels {data.dtype} {data.shape} for "
-                    f"{len(batch[self.labels]):,} labels; valid: uint8, 3072 for each label"
+                    f"{len(numbers):,} labels; valid: uint8, 3072 for each label"
+                )
+            if len(files) != len(numbers):
+                raise Corrupt(
+                    f"{path}: {member} has {len(files):,} filenames for {len(numbers):,} labels; "
+                    "valid: one for each label"
                 )
             parts.append(data.reshape(-1, *SHAPE))
-            labels += batch[self.labels]
-            where += [f"{member}/{name.decode()}" for name in batch["filenames"]]
+            labels += numbers
+            where += [f"{member}/{name.decode()}" for name in files]
 
         def pixels() -> Iterator[Pixels]:
             for part in parts:
@@ -63,12 +69,26 @@ class Layout:
         return Split(where, labels, pixels)
 
 
-def _unpickled(path: Path, members: dict[str, bytes], name: str) -> dict[str, Any]:
+def _unpickled(
+    path: Path, members: dict[str, bytes], name: str, types: Mapping[str, type]
+) -> dict[str, Any]:
+    """A member's values by key; raises Corrupt where it lacks one of ``types``."""
     if name not in members:
         raise Corrupt(f"{path} has no member {name}; valid: the published archive; get it again")
-    return {
-        key.decode(): value for key, value in pickle.loads(members[name], encoding="bytes").items()
-    }
+    try:
+        found = pickle.loads(members[name], encoding="bytes")
+    except (pickle.UnpicklingError, EOFError, ValueError, LookupError, ImportError) as error:
+        raise Corrupt(
+            f"{path}: {name} is no pickle ({error}); valid: the published archive; get it again"
+        ) from error
+    values = found if isinstance(found, dict) else {}
+    for key, kind in types.items():
+        if not isinstance(values.get(key.encode()), kind):
+            raise Corrupt(
+                f"{path}: {name} has no {key} that is a {kind.__name__}; valid: the published "
+                f"archive; get it again"
+            )
+    return {key: values[key.encode()] for key in types}
 
 
 def _spec(name: str, classes: int, layout: Layout, names: Sequence[str] = ()) -> Spec:

