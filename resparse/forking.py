@@ -40,7 +40,7 @@ def context(precision: str) -> ForkServerContext:
         _part_from(forkserver._forkserver)
         del _serving[running]
     made.set_forkserver_preload(_PRELOAD)
-    with _environment(PORTABLE_ENV if precision == "portable" else {}), _no_main():
+    with _environment(PORTABLE_ENV if precision == "portable" else {}), no_main():
         forkserver.ensure_running()
     started = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     if started != running:
@@ -70,7 +70,7 @@ def _part_from(server: Any) -> None:
 
 def start(process: ForkServerProcess) -> None:
     """Start it without running the caller's script again, which may have no __main__ guard."""
-    with _no_main():
+    with no_main():
         process.start()
 
 
@@ -105,8 +105,11 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _no_main() -> Iterator[None]:
-    """Hide the main module, which a new process would otherwise import by its file."""
+def no_main() -> Iterator[None]:
+    """Hide the main module, which a process started inside would otherwise import by its file.
+
+    Scripts without a __main__ guard would so do all they do once again in each process.
+    """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

@@ -49,6 +49,14 @@ def tar(path, members):
     return path
 
 
+@pytest.fixture
+def good(tmp_path):
+    """A published archive: its file, and what must be known of it."""
+    (tmp_path / "root").mkdir()
+    path = tar(tmp_path / "root" / "cifar-10-python.tar.gz", {"x/test_batch": b"images" * 500})
+    return path, archive_of(path)
+
+
 def cifar_members(per_class=PER_CLASS, classes=CLASSES, image=pixels):
     """Members of a small cifar-10-python.tar.gz: two training batches and one to test."""
     members, number = {"x/batches.meta": {b"label_names": [name.encode() for name in classes]}}, 0

@@ -1,29 +1,20 @@
 """Archives that are none, not whole, not the published ones, or lead outside; downloads."""
 
-import http.server
 import os
 import tarfile
-import threading
 import zipfile
 from pathlib import Path
 
 import pytest
-from small_data import archive_of, tar, write_files
+from small_data import good, tar, write_files
 
 from resparse.data import cifar, tiny_imagenet
 from resparse.data.archive import Tree, check, read_tar
 from resparse.data.download import fetch
-from resparse.errors import Corrupt, Missing
+from resparse.errors import Corrupt
 
+__all__ = ["good"]  # a fixture for this file as well
 HTML = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>"
-
-
-@pytest.fixture
-def good(tmp_path):
-    """A published archive: its file, and what must be known of it."""
-    (tmp_path / "root").mkdir()
-    path = tar(tmp_path / "root" / "cifar-10-python.tar.gz", {"x/test_batch": b"images" * 500})
-    return path, archive_of(path)
 
 
 def test_the_published_archive_is_what_it_should_be(good):
@@ -205,89 +196,3 @@ def test_the_real_tiny_imagenet_is_known_by_its_md5(tmp_path):
         out.writestr("tiny-imagenet-200/wnids.txt", "n1")
     with pytest.raises(Corrupt, match=r"interrupted download of \d+ bytes; valid: 248,100,043"):
         tiny_imagenet.TINY_IMAGENET.open(tmp_path)
-
-
-@pytest.fixture
-def server(good):
-    """Serves the archive's bytes as ``answer(bytes) -> (status, length, bytes)`` says."""
-    data = good[0].read_bytes()
-    good[0].unlink()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        answer = staticmethod(lambda data: (200, len(data), data))
-        asked = 0
-
-        def do_GET(self):
-            status, length, body = self.answer(data)
-            type(self).asked += 1
-            self.send_response(status)
-            self.send_header("Content-Length", str(length))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield Handler, f"http://127.0.0.1:{httpd.server_address[1]}/{good[0].name}"
-    httpd.shutdown()
-    httpd.server_close()
-
-
-def served(good, server):
-    from dataclasses import replace
-
-    return replace(good[1], url=server[1]), good[0]
-
-
-def test_a_download_is_checked_and_kept(good, server):
-    archive, path = served(good, server)
-    assert fetch(archive, path.parent) == path
-    asked = server[0].asked
-    assert fetch(archive, path.parent) == path
-    assert server[0].asked == asked > 0  # the second time nothing is asked
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-
-def test_what_a_killed_download_left_is_overwritten(good, server):
-    archive, path = served(good, server)
-    left = path.parent / f".{path.name}.download" / path.name
-    left.parent.mkdir()
-    left.write_bytes(b"\x1f\x8bhalf")
-    assert fetch(archive, path.parent).stat().st_size == archive.size_bytes
-    assert not left.parent.exists()
-
-
-@pytest.mark.parametrize(
-    ("answer", "error", "said"),
-    [
-        (lambda d: (200, len(d), d[:40]), Corrupt, "is an interrupted download of 40 bytes"),
-        (lambda d: (200, len(d), d[:-1] + b"x"), Corrupt, "has the wrong checksum"),
-        (lambda d: (200, len(HTML), HTML), Corrupt, "is an HTML page saved as an archive"),
-        (lambda d: (404, 0, b""), Missing, r"cannot be downloaded \(Not Found\)"),
-    ],
-    ids=["partial", "other", "html", "404"],
-)
-def test_a_download_that_is_not_the_archive_leaves_nothing(good, server, answer, error, said):
-    archive, path = served(good, server)
-    server[0].answer = staticmethod(answer)
-    by_hand = f"put {path.name} from {archive.url} into {path.parent}"
-    with pytest.raises(error, match=f"{said}.*{by_hand}$"):
-        fetch(archive, path.parent)
-    assert list(path.parent.iterdir()) == []
-
-
-def test_without_a_network_the_place_is_named(good):
-    path, archive = good
-    path.unlink()
-    with pytest.raises(
-        Missing, match=rf"refused\): put {path.name} from http.* into {path.parent}"
-    ):
-        fetch(archive, path.parent)
-    assert list(path.parent.iterdir()) == []
-
-
-def test_a_data_root_that_takes_no_download_is_named(good):
-    with pytest.raises(Missing, match=r"cannot be written: .*: give --data-root DIR, or put cifar"):
-        fetch(good[1], Path("/proc/nowhere"))

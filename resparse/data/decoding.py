@@ -82,7 +82,8 @@ def in_order(
                 while len(waiting) < AHEAD * workers and (
                     part := list(islice(rest, chunk or CHUNK))
                 ):
-                    waiting.append(pool.submit(work, part))
+                    with forking.no_main():  # this is where the pool starts its processes
+                        waiting.append(pool.submit(work, part))
                 if not waiting:
                     return
                 yield from waiting.popleft().result()
