@@ -164,6 +164,22 @@ def test_a_server_that_redirects_for_ever_is_named(good, server):
     assert "\n" not in str(caught.value)
 
 
+def test_what_torchvision_prints_goes_to_stderr(good, server, monkeypatch, capsys):
+    """stdout is the command's own, JSON with --json; torchvision prints that it tries http."""
+    archive, path = served(good, server)
+    download = utils.download_url
+
+    def talkative(*given):
+        print("Trying https -> http instead.")
+        download(*given)
+
+    monkeypatch.setattr(utils, "download_url", talkative)
+    fetch(archive, path.parent)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "http instead" in captured.err
+
+
 def test_a_broken_connection_is_not_taken_for_a_full_disk(good, monkeypatch):
     def broken(*given):
         raise ssl.SSLError("bad record mac")

@@ -23,6 +23,7 @@ from small_data import (
 
 from resparse import data
 from resparse.data import places, prepare
+from resparse.data.cifar import CIFAR100
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256
 
@@ -151,6 +152,56 @@ def test_a_published_archive_that_is_not_cifar_is_refused(root, folder, members,
     for words in said:
         assert words in str(caught.value)
     assert [p.name for p in folder.parent.iterdir()] == [".cifar10.lock"]
+
+
+def hundred(**changes):
+    """Members of a cifar-100-python.tar.gz of six fine classes in two coarse ones."""
+    fine = [f"fine {n}".encode() for n in range(6)]
+    meta = {b"fine_label_names": fine, b"coarse_label_names": [b"coarse 0", b"coarse 1"]}
+    members = {"cifar-100-python/meta": meta, "cifar-100-python/file.txt~": {}}
+    for split, labels in {"train": [5, 4, 3, 2, 1, 0] * 2, "test": [0, 1, 2, 3, 4, 5]}.items():
+        members[f"cifar-100-python/{split}"] = {
+            b"data": np.stack([pixels(100 + n).reshape(-1) for n in range(len(labels))]),
+            b"fine_labels": labels,
+            b"coarse_labels": [label // 3 for label in labels],
+            b"filenames": [f"{split}_{n}.png".encode() for n in range(len(labels))],
+        }
+    for key, value in changes.items():
+        members["cifar-100-python/train"][key.encode()] = value
+    return members
+
+
+def hundred_spec(root, members):
+    """CIFAR-100's own layout, but for what is known of the archive."""
+    path = tar(root / "cifar-100-python.tar.gz", pickled(members))
+    layout = dataclasses.replace(CIFAR100.open.__self__, archive=archive_of(path))
+    return dataclasses.replace(
+        CIFAR100, classes=6, per_class={"train": 2, "test": 1}, open=layout.open
+    )
+
+
+def test_cifar100_has_the_fine_labels_of_its_own_members(root, folder):
+    said, _ = prepare.prepare(hundred_spec(root, hundred()), root, folder)
+    assert said.classes == [f"fine {n}" for n in range(6)]
+    assert said.images_per_class == {"train": [2] * 6, "test": [1] * 6}
+    assert said.duplicates[0] == ["train: train/train_0.png", "test: test/test_0.png"]
+    train = load_file(folder / "train.safetensors")
+    assert train["labels"].tolist() == [5, 4, 3, 2, 1, 0] * 2
+    assert np.array_equal(train["images"][7].numpy(), pixels(107))
+    assert load_file(folder / "test.safetensors")["labels"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fine_labels": [0, 0, 0, 1, 1, 1] * 2}, "class fine 5 is missing in train; valid: 2 ima"),
+        ({"fine_labels": None}, "train has no fine_labels that is a list; valid: the published"),
+    ],
+    ids=["coarse", "none"],
+)
+def test_cifar100_without_its_fine_labels_is_refused(root, folder, changes, said):
+    with pytest.raises(Corrupt, match=said):
+        prepare.prepare(hundred_spec(root, hundred(**changes)), root, folder)
 
 
 def test_a_member_that_is_no_pickle_is_named(root, folder):

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_data import cifar_spec, folder, root
+from small_data import cifar_spec, folder, root, write_files
 
 from resparse.data import manifest, places, prepare
-from resparse.errors import Missing
+from resparse.errors import Missing, UsageError
 
 __all__ = ["folder", "root"]  # fixtures for this file as well
 
@@ -97,3 +97,105 @@ def test_a_killed_prepare_leaves_nothing_in_use_and_starts_over(root, folder):
     prepare.prepare(spec, root, folder)
     assert prepare.verify(spec, folder).schema_ == manifest.SCHEMA
     assert not left.exists()
+
+
+def beside(folder, kind):
+    return folder.with_name(f".{folder.name}.{kind}")
+
+
+def test_what_a_killed_prepare_left_is_deleted(root, folder):
+    spec = cifar_spec(root)
+    prepare.prepare(spec, root, folder)
+    for kind in ("tmp", "old"):
+        beside(folder, kind).mkdir()
+        (beside(folder, kind) / "half").write_bytes(b"x")
+    (folder / "manifest.json").unlink()
+    prepare.prepare(spec, root, folder)
+    assert prepare.verify(spec, folder)
+    assert sorted(p.name for p in folder.parent.iterdir()) == [".cifar10.lock", "cifar10"]
+
+
+def between_the_renames(folder):
+    """As a kill leaves it: the old dataset put aside, the new one complete, none in place."""
+    folder.rename(beside(folder, "old"))
+    shutil.copytree(beside(folder, "old"), beside(folder, "tmp"))
+
+
+def test_killed_between_the_renames_the_next_prepare_makes_it_again(root, folder):
+    spec = cifar_spec(root)
+    prepare.prepare(spec, root, folder)
+    between_the_renames(folder)
+    with pytest.raises(Missing, match="cifar10 is not prepared"):
+        prepare.verify(spec, folder)
+    _, why = prepare.prepare(spec, root, folder)
+    assert "is not prepared" in why
+    assert prepare.verify(spec, folder)
+    assert sorted(p.name for p in folder.parent.iterdir()) == [".cifar10.lock", "cifar10"]
+
+
+def test_killed_between_the_renames_the_old_dataset_is_not_lost_without_its_source(root, folder):
+    spec = cifar_spec(root)
+    prepare.prepare(spec, root, folder)
+    (root / "cifar-10-python.tar.gz").unlink()
+    between_the_renames(folder)
+    with pytest.raises(Missing, match="cannot be downloaded"):
+        prepare.prepare(spec, root, folder)
+    assert prepare.verify(spec, folder)
+    assert sorted(p.name for p in folder.parent.iterdir()) == [".cifar10.lock", "cifar10"]
+
+
+def test_an_error_between_the_renames_leaves_the_old_dataset(root, folder, monkeypatch):
+    spec, rename = cifar_spec(root), Path.rename
+    prepare.prepare(spec, root, folder)
+    (folder / "manifest.json").write_text("{}")
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+
+    def fails(path, target):
+        if path.name.endswith(".tmp"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(Missing, match="cifar10: Input/output error"):
+        prepare.prepare(spec, root, folder)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert sorted(p.name for p in folder.parent.iterdir()) == [".cifar10.lock", "cifar10"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "train/n00000001/x.JPEG", ".git/config"])
+def test_a_folder_of_other_things_is_not_replaced(root, folder, name):
+    """As where --prepared is the data root, and holds the source under the dataset's name."""
+    write_files(folder, {name: b"mine", "manifest.json": b"{}"})
+    pattern = rf"would take the place of {folder / Path(name).parts[0]}, which is none of them; va"
+    with pytest.raises(UsageError, match=pattern):
+        prepare.prepare(cifar_spec(root), root, folder)
+    assert (folder / name).read_bytes() == b"mine"
+
+
+def test_a_file_in_the_folders_place_is_not_replaced(root, folder):
+    folder.parent.mkdir()
+    folder.write_bytes(b"mine")
+    with pytest.raises(UsageError, match=rf"would take the place of {folder}, which is none of th"):
+        prepare.prepare(cifar_spec(root), root, folder)
+    assert folder.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_link_to_another_disk_stays_one(root, folder, tmp_path, broken):
+    spec, other = cifar_spec(root), tmp_path / "other disk" / "cifar10"
+    folder.parent.mkdir()
+    other.parent.mkdir()
+    folder.symlink_to(other)
+    if broken:
+        other.mkdir()
+        (other / "manifest.json").write_text("{}")
+    prepare.prepare(spec, root, folder)
+    assert prepare.verify(spec, folder)
+    assert folder.is_symlink()
+    assert (other / "manifest.json").is_file()
+
+
+def test_a_lock_that_cannot_be_taken_is_named(root, folder):
+    (folder.parent / ".cifar10.lock").mkdir(parents=True)
+    with pytest.raises(Missing, match=r"cannot write .*\.cifar10\.lock: Is a directory"):
+        prepare.prepare(cifar_spec(root), root, folder)

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import socket
 import ssl
+import sys
 import urllib.error
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -44,7 +45,7 @@ def fetch(archive: Archive, root: Path, timeout_s: float = TIMEOUT_S) -> Path:
                 aside, ignore_errors=True
             )  # torchvision would take what a killed one left
             aside.mkdir()
-            with _no_silence(timeout_s):
+            with _no_silence(timeout_s), contextlib.redirect_stdout(sys.stderr):  # it prints
                 _download(archive, aside, by_hand)
             (aside / archive.file).replace(path)
             sync_folder(root)

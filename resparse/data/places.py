@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from resparse.errors import Missing, UsageError
 from resparse.files import require_writable, sync_folder, writing
 
+_OURS = re.compile(r"manifest\.json|.+\.(safetensors|sha256|beton|beton\.json)|\..+\.tmp")
 NO_ROOT = "no data root: give --data-root DIR or set RESPARSE_DATA"
 
 
@@ -42,18 +44,21 @@ def prepared_folder(name: str, root: Path | None, given: Path | None = None) -> 
 def replacing(folder: Path, need_bytes: int) -> Iterator[Path]:
     """An empty folder beside ``folder`` that takes its place when the block ends without an error.
 
-    What a killed command left there is deleted first. Raises Missing where nothing can be written,
-    ``need_bytes`` are not free, or another process is at it.
+    What a killed command left there is deleted first, but for a dataset that it had put aside,
+    which is put back. Raises Missing where nothing can be written, ``need_bytes`` are not free, or
+    another process is at it; UsageError where ``folder`` holds what no prepare made.
     """
+    folder = folder.resolve()  # a link to another disk stays one
     try:
         require_writable(folder.parent, need_bytes)
     except Missing as error:
         raise Missing(f"{error}: give --prepared DIR or set RESPARSE_PREPARED") from error
     aside, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
     with _lock(folder):
+        _require_ours(folder)
         try:
             with writing(aside):
-                _remove(aside, old)
+                _clear(folder, aside, old)
                 aside.mkdir()
             yield aside
             with writing(folder):
@@ -63,21 +68,43 @@ def replacing(folder: Path, need_bytes: int) -> Iterator[Path]:
                 aside.rename(folder)
                 sync_folder(folder.parent)
         finally:
-            _remove(aside, old)
+            with writing(folder):
+                _clear(folder, aside, old)
 
 
-def _remove(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+def _clear(folder: Path, aside: Path, old: Path) -> None:
+    """Delete what is beside ``folder``; ``old`` goes back where nothing took its place."""
+    if old.is_dir() and not folder.exists():
+        old.rename(folder)
+    for left in (aside, old):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _require_ours(folder: Path) -> None:
+    """Raise UsageError where something would be lost that is not a prepared dataset's file."""
+    found = None
+    if folder.is_dir():
+        names = sorted(path.name for path in folder.iterdir())
+        found = next((folder / name for name in names if not _OURS.fullmatch(name)), None)
+    elif folder.exists():
+        found = folder
+    if found is not None:
+        raise UsageError(
+            f"prepared files would take the place of {found}, which is none of them; valid: "
+            f"a --prepared DIR or RESPARSE_PREPARED of their own; or move it away"
+        )
 
 
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    with folder.with_name(f".{folder.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Missing(
-                f"{folder} is being prepared by another process: wait or stop it"
-            ) from None
+    path = folder.with_name(f".{folder.name}.lock")
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            file = stack.enter_context(path.open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Missing(
+                    f"{folder} is being prepared by another process: wait or stop it"
+                ) from None
         yield
