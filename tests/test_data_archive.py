@@ -171,6 +171,15 @@ def test_a_tar_whose_packed_bytes_are_damaged_cannot_be_read(good):
         read_tar(good[0])
 
 
+@pytest.mark.parametrize("name", ["b/x.JPEG", "x.JPEG", ""])
+def test_a_member_outside_the_zips_own_folder_is_named(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as out:
+        out.writestr("a/x.JPEG", b"1")
+        out.writestr(zipfile.ZipInfo(name), b"2")
+    with pytest.raises(Corrupt, match=rf"a.zip: member '{name}' is not in its folder a/; delete t"):
+        Tree(tmp_path / "a.zip")
+
+
 @pytest.mark.parametrize("zipped", [False, True])
 def test_a_text_that_is_none_is_named(tmp_path, zipped):
     path = tmp_path / "a.zip"

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from small_data import cifar_members, cifar_spec, folder, made, pixels, root
 
-from resparse.data import manifest, prepare, stored, tensors
+from resparse.data import manifest, prepare, tensors
 from resparse.errors import Corrupt, Missing
 from resparse.files import canonical, file_sha256, sha256
 
@@ -240,12 +240,27 @@ def test_statistics_are_of_exact_sums():
     assert std == [(q / 1001 - m * m) ** 0.5 for q, m in zip((255**2, 49), mean, strict=True)]
 
 
-def test_a_manifest_that_cannot_be_read_is_missing(made, monkeypatch):
-    def closed(path):
-        raise PermissionError(13, "Permission denied")
+BROKEN = "/proc/self/mem"  # opens, and its first read is an input/output error
 
-    monkeypatch.setattr(stored, "read_json", closed)
+
+def test_a_disk_that_does_not_read_is_named(made, root):
+    """The manifest, a tensor's file of the right size, the source: each in one sentence."""
+    spec, folder = made
+    path, archive = folder / "train.safetensors", root / "cifar-10-python.tar.gz"
+    said = manifest.read(folder, "cifar10").model_dump()["files"]
+    path.unlink()
+    path.symlink_to(BROKEN)
+    forge(folder, files=said | {path.name: said[path.name] | {"bytes": path.stat().st_size}})
+    pattern = rf"a file in {folder} cannot be read: Input/output error; make it readable, or copy"
+    with pytest.raises(Missing, match=pattern):
+        prepare.verify(spec, folder)
+    archive.unlink()
+    archive.symlink_to(BROKEN)
     with pytest.raises(
-        Missing, match=rf"manifest.json cannot be read: Permission denied; {REMEDY}"
+        Missing, match=rf"a file in {root} cannot be read: Input/output error; make"
     ):
-        prepare.verify(*made)
+        prepare.prepare(spec, root, folder)
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").symlink_to(BROKEN)
+    with pytest.raises(Missing, match=rf"manifest.json cannot be read: Input.*; {REMEDY}"):
+        prepare.verify(spec, folder)

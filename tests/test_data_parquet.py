@@ -133,6 +133,17 @@ def test_missing_files_and_columns_are_named(tmp_path, folder):
         prepare.prepare(spec, tmp_path, folder)
 
 
+def test_a_path_that_is_no_text_is_named(tmp_path, folder):
+    spec = parquet_spec(tmp_path, parquet_rows())
+    path = parquet_file(tmp_path, "train")
+    table = parquet.read_table(path)
+    names = pyarrow.array([b"\xff"] * len(table), pyarrow.binary())
+    names = pyarrow.StringArray.from_buffers(len(names), *names.buffers()[1:])
+    parquet.write_table(table.set_column(2, "path", names), path)
+    with pytest.raises(Corrupt, match=r"train.parquet is not a whole Parquet file \('utf-8' codec"):
+        prepare.prepare(spec, tmp_path, folder)
+
+
 @pytest.mark.parametrize("name", ["image", "label", "path"])
 @pytest.mark.parametrize(("split", "at"), [("train", 7), ("test", 0)])
 def test_a_row_that_lacks_a_value_is_named(tmp_path, folder, name, split, at):

@@ -86,7 +86,6 @@ class Tree:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._zip = None if path.is_dir() else _opened(path)
-        self._prefix = f"{path.stem}/" if self._zip else ""
         self.names = sorted(self._zip_names() if self._zip else self._folder_names())
 
     def _folder_names(self) -> list[str]:
@@ -105,15 +104,21 @@ class Tree:
     def _zip_names(self) -> list[str]:
         assert self._zip is not None
         names: list[str] = []
+        top = f"{self.path.stem}/"
         for member in self._zip.infolist():
             require_inside(self.path, member.filename)
+            if not member.filename.startswith(top):
+                raise Corrupt(
+                    f"{self.path}: member {member.filename!r} is not in its folder {top}; delete "
+                    f"the archive, it is not the published one"
+                )
             if (member.external_attr >> 28) == 0xA:  # the Unix file type of a symbolic link
                 raise Corrupt(
                     f"{self.path}: member {member.filename!r} is a link; valid: files and folders; "
                     f"delete the archive, it is not the published one"
                 )
             if not member.is_dir():
-                names.append(member.filename.removeprefix(self._prefix))
+                names.append(member.filename.removeprefix(top))
         name, times = Counter(names).most_common(1)[0] if names else ("", 0)
         if times > 1:
             raise Corrupt(
@@ -127,10 +132,10 @@ class Tree:
         try:
             if self._zip is None:
                 return (self.path / name).read_bytes()
-            return self._zip.read(self._prefix + name)
+            return self._zip.read(f"{self.path.stem}/{name}")
         except OSError as error:
             raise Corrupt(f"{self.path}: {name} cannot be read: {error.strerror}") from error
-        except (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
+        except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, zlib.error) as error:
             raise Corrupt(f"{self.path}: member {name!r} is damaged ({error})") from error
 
     def text(self, name: str) -> list[str]:

@@ -90,7 +90,7 @@ def _rows(path: Path, columns: Iterable[str]) -> Iterator[dict[str, Any]]:
                         raise Corrupt(f"{path}: row {row:,} has no {name}; valid: one; {REMEDY}")
                 yield from batch.to_pylist()
                 first += len(batch)
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise Corrupt(f"{path} is not a whole Parquet file ({reason}); {REMEDY}") from error
 

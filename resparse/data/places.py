@@ -41,6 +41,19 @@ def prepared_folder(name: str, root: Path | None, given: Path | None = None) -> 
 
 
 @contextlib.contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """What of ``folder`` cannot be read inside is Missing: a closed file, a broken disk."""
+    try:
+        yield
+    except OSError as error:
+        path = error.filename or f"a file in {folder}"
+        raise Missing(
+            f"{path} cannot be read: {error.strerror}; make it readable, or copy {folder} to "
+            f"another disk"
+        ) from error
+
+
+@contextlib.contextmanager
 def replacing(folder: Path, need_bytes: int) -> Iterator[Path]:
     """An empty folder beside ``folder`` that takes its place when the block ends without an error.
 

@@ -36,7 +36,8 @@ def prepare(
     except ResparseError as error:
         why, root = str(error), places.require_root(spec.name, root)
     with places.replacing(folder, spec.size_bytes) as aside:
-        source = spec.open(root)
+        with places.reading(root):
+            source = spec.open(root)
         raise_all(_count_problems(spec, source))
         made = _write(spec, source, aside)
         if source.published:
@@ -115,9 +116,10 @@ def verify(spec: Spec, folder: Path) -> Manifest:
 
 def _intact(spec: Spec, folder: Path) -> tuple[Manifest, intact.Splits]:
     said = manifest.read(folder, spec.name)
-    manifest.check_files(folder, said, intact.files(spec))
-    intact.require_manifest(spec, folder, said)
-    splits = {split: tensors.read(folder / f"{split}.safetensors") for split in spec.per_class}
+    with places.reading(folder):
+        manifest.check_files(folder, said, intact.files(spec))
+        intact.require_manifest(spec, folder, said)
+        splits = {split: tensors.read(folder / f"{split}.safetensors") for split in spec.per_class}
     intact.require_tensors(spec, folder, said, splits)
     return said, splits
 
