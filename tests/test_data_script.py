@@ -25,6 +25,6 @@ def test_a_script_without_a_guard_runs_once(tmp_path):
     script = tmp_path / "mine.py"
     script.write_text(SCRIPT)
     command = [sys.executable, script, tmp_path / "imagenet", tmp_path / "prepared" / "imagenet"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (ran.stdout, ran.stderr) == ("the script runs\nprepared\n", "")
     assert ran.returncode == 0

@@ -141,7 +141,9 @@ class Tree:
     def text(self, name: str) -> list[str]:
         """A text file's lines; raises Corrupt where it is not there or not UTF-8."""
         if name not in self.names:
-            raise Corrupt(f"{self.path} has no {name}; valid: the dataset's original layout")
+            raise Corrupt(
+                f"{self.path} has no {name}; valid: the dataset's original layout; get it again"
+            )
         try:
             return self.read(name).decode().splitlines()
         except UnicodeDecodeError as error:
