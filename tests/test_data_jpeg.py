@@ -81,3 +81,10 @@ def test_a_jpeg_of_several_images_is_read_as_its_first():
     image, mode = decode(data)
     assert (image.size, mode) == ((40, 30), "RGB")
     assert image.getpixel((20, 20)) == pytest.approx(COLOUR, abs=3)
+
+
+def test_a_truncated_jpeg_of_several_images_is_not_called_another_format():
+    image = Image.new("RGB", (40, 30), COLOUR)
+    data = saved(image, "MPO", save_all=True, append_images=[image], quality=95)
+    with pytest.raises(ValueError, match=r"^is truncated: "):
+        decode(data[: data.index(b"\xff\xda") + 20])
