@@ -1,4 +1,4 @@
-"""Whether the tests see the faults of mutants.toml: one at a time, each in a copy of its own.
+"""Whether the tests see the faults of mutants*.toml: one at a time, each in a copy of its own.
 
 ``python tests/mutants.py [ID ...]``. This process imports the libraries but nothing of resparse;
 every fault is a fork of it, which imports its own copy and runs the listed tests until one fails.
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLE = Path(__file__).with_suffix(".toml")
+TABLES = sorted(Path(__file__).parent.glob("mutants*.toml"))
 PARTS = ("resparse", "methods", "tests", "benchmarks", "baselines")
 PORTABLE = {  # resparse.precision.PORTABLE_ENV: torch reads it once, when it is imported here
     "MKL_CBWR": "COMPATIBLE",
@@ -60,8 +60,9 @@ class Fault(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What mutants.toml holds."""
+    """What one mutants*.toml holds: the faults of some modules and the tests that know them."""
 
+    file: Path
     faults: list[Fault]
     tests: list[str]  # files, in the order in which they are tried
     first: dict[str, list[str]]  # file with a fault -> the tests that are tried before the others
@@ -69,16 +70,17 @@ class Table(NamedTuple):
     limit_s: float
 
 
-def read() -> Table:
-    """The table beside this file."""
-    data = tomllib.loads(TABLE.read_text())
-    return Table([Fault(**fault) for fault in data.pop("fault")], **data)
+def read(file: Path) -> Table:
+    """One of TABLES."""
+    data = tomllib.loads(file.read_text())
+    return Table(file, [Fault(**fault) for fault in data.pop("fault")], **data)
 
 
 class Job(NamedTuple):
     """One run of tests in a folder; without a fault the tests have to pass."""
 
     name: str
+    table: Table
     fault: Fault | None
     tests: list[str]
 
@@ -93,18 +95,30 @@ class Ended(NamedTuple):
     log: str
 
 
-def jobs(table: Table, ids: list[str]) -> list[Job]:
+def jobs(tables: list[Table], ids: list[str]) -> list[Job]:
     """The faults to try; test files that may show one early come first, all others follow."""
-    unknown = set(ids) - {fault.id for fault in table.faults}
+    unknown = set(ids) - {fault.id for table in tables for fault in table.faults}
     if unknown:
-        raise ValueError(f"no fault {', '.join(sorted(unknown))}; {TABLE.name} names them all")
+        named = " and ".join(table.file.name for table in tables)
+        raise ValueError(f"no fault {', '.join(sorted(unknown))}; {named} hold all there are")
     found = []
-    for fault in table.faults:
-        early = [fault.first] * bool(fault.first) + table.first.get(fault.file, [])
-        tests = list(dict.fromkeys((*early, *table.tests)))
-        if not ids or fault.id in ids:
-            found.append(Job(fault.id, fault, tests))
+    for table in tables:
+        for fault in table.faults:
+            early = [fault.first] * bool(fault.first) + table.first.get(fault.file, [])
+            if not ids or fault.id in ids:
+                tests = list(dict.fromkeys((*early, *table.tests)))
+                found.append(Job(fault.id, table, fault, tests))
     return found
+
+
+def unmutated(work: list[Job]) -> list[Job]:
+    """All tests of the tables that ``work`` is from, without a fault, in two parts each."""
+    tables = list({job.table.file: job.table for job in work}.values())
+    return [
+        Job(f"{table.file.stem}-{part}", table, None, table.tests[part::AT_ONCE])
+        for table in tables
+        for part in range(AT_ONCE)
+    ]
 
 
 class FirstFailure:
@@ -141,7 +155,7 @@ def run_tests(folder: Path, tests: list[str], without: str) -> None:
     sys.stdout.flush()
 
 
-def start(job: Job, base: Path, folder: Path, without: str) -> BaseProcess:
+def start(job: Job, base: Path, folder: Path) -> BaseProcess:
     """Make the copy, put the fault in, fork."""
     shutil.copytree(base, folder)
     if job.fault is not None:
@@ -150,7 +164,7 @@ def start(job: Job, base: Path, folder: Path, without: str) -> BaseProcess:
             stale.unlink()
         file.write_text(job.fault.changed(base))
     fork = multiprocessing.get_context("fork")
-    process = fork.Process(target=run_tests, args=(folder, job.tests, without))
+    process = fork.Process(target=run_tests, args=(folder, job.tests, job.table.without))
     process.start()
     return process
 
@@ -172,18 +186,19 @@ def end(job: Job, process: BaseProcess, folder: Path, since: float, late: bool) 
     return Ended(job, **json.loads(found.read_text()), seconds=seconds, log=log)
 
 
-def run(work: Iterable[Job], base: Path, table: Table) -> Iterator[Ended]:
+def run(work: Iterable[Job], base: Path) -> Iterator[Ended]:
     """The jobs' ends as they come, two jobs at a time."""
     waiting, running = list(work)[::-1], {}
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
             job = waiting.pop()
             folder = base.parent / job.name
-            process = start(job, base, folder, table.without)
+            process = start(job, base, folder)
             running[process.sentinel] = (job, process, folder, time.monotonic())
-        oldest = min(since for *_, since in running.values())
-        ready = wait(list(running), timeout=max(0.0, oldest + table.limit_s - time.monotonic()))
-        late = [] if ready else [s for s, (*_, since) in running.items() if since == oldest]
+        due = {s: since + job.table.limit_s for s, (job, *_, since) in running.items()}
+        first = min(due.values())
+        ready = wait(list(running), timeout=max(0.0, first - time.monotonic()))
+        late = [] if ready else [s for s, until in due.items() if until == first]
         for sentinel in (*ready, *late):
             yield end(*running.pop(sentinel), late=sentinel in late)
 
@@ -199,8 +214,8 @@ def verdict(ended: Ended) -> str:
 
 def main(ids: list[str]) -> int:
     """Try the faults; 1 if one is missed."""
-    table, began = read(), time.monotonic()
-    work = jobs(table, ids)
+    began = time.monotonic()
+    work = jobs([read(file) for file in TABLES], ids)
     for job in work:
         assert job.fault is not None
         job.fault.changed(ROOT)  # all are there before the first is tried
@@ -214,15 +229,16 @@ def main(ids: list[str]) -> int:
         for part in PARTS:
             shutil.copytree(ROOT / part, base / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", base)
-        whole = [Job(f"unmutated-{i}", None, table.tests[i::AT_ONCE]) for i in range(AT_ONCE)]
-        for ended in run(whole, base, table):
+        for ended in run(unmutated(work), base):
             if ended.code != 0:
                 sys.exit(f"the tests fail without a fault: {ended.test}\n{ended.log[-4000:]}")
         print(f"unmutated: all pass, {time.monotonic() - began:.0f} s", flush=True)
-        for ended in run(work, base, table):
+        for ended in run(work, base):
             fault, seen = ended.job.fault, verdict(ended)
             assert fault is not None
-            how = seen or ("MISSED" if ended.code == 0 else f"MISSED: over {table.limit_s:.0f} s")
+            how = seen or (
+                "MISSED" if ended.code == 0 else f"MISSED: over {ended.job.table.limit_s:.0f} s"
+            )
             missed += [] if seen else [fault.id]
             print(f"{fault.id:34} {fault.file:28} {ended.seconds:5.1f}  {how}", flush=True)
     for name in missed:
