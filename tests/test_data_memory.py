@@ -72,3 +72,59 @@ def test_training_sees_torchvisions_crops_and_flips_of_the_same_draws(padding):
     order = [step.images.tolist() for step in steps(COUNT, seed, 8, 5, 10)]  # the second epoch
     reference = DataLoader(Files(changed), batch_sampler=order)
     alike(in_memory(padding).train_batches(seed, 8, 5, 10), reference)
+
+
+def changed(**changes):
+    """The hash of a dataset of three images that is like another but for one thing."""
+    pixels, labels = images()[:3], torch.arange(3)
+    splits = {"train": (pixels, labels), "val": (pixels[:1], labels[:1])}
+    splits["test"] = (pixels[1:2], labels[1:2])
+    said = {"mean": MEAN, "std": STD, "pad": PAD, "padding": "zero", "flip": False}
+    splits |= changes.pop("splits", {})
+    return InMemory(changes.pop("name", "three"), 3, splits, **said | changes).sha256
+
+
+def test_the_hash_notices_every_thing_that_runs_depend_on_and_no_other():
+    pixels, labels = images()[:3], torch.arange(3)
+    brighter = pixels.clone()
+    brighter[2, 1, 30, 31] ^= 1
+    hashes = [
+        changed(),
+        changed(splits={"train": (brighter, labels)}),
+        changed(splits={"train": (pixels, labels.flip(0))}),
+        changed(splits={"train": (pixels.flip(0), labels)}),
+        changed(
+            splits={"val": (pixels[1:2], labels[1:2]), "test": (pixels[:1], labels[:1])}
+        ),  # changed places
+        changed(mean=(125.3, 123.0, 113.8)),
+        changed(std=(63.0, 62.1, 66.8)),
+        changed(pad=3),
+        changed(padding="reflect"),
+        changed(flip=True),
+    ]
+    assert len(set(hashes)) == len(hashes)
+    assert changed() == changed(name="another name of the same") == hashes[0]
+
+
+def test_borders_move_with_the_images():
+    """Made on one device they are of no use on another."""
+    data = in_memory("reflect")
+    next(data.train_batches(0, 8, 0, 1))
+    assert {x.device.type for x in (data._bordered(), *data.splits["train"])} == {"cpu"}
+    data.to(torch.device("meta"))
+    assert {x.device.type for x in (data._bordered(), *data.splits["train"])} == {"meta"}
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_colour_images_lie_in_memory_as_their_shape_says(portable):
+    """Whatever the strides of what was loaded: kernels add in their order, so losses differ."""
+    data = in_memory("zero")
+    data.splits = {
+        part: (x.contiguous(memory_format=torch.channels_last), y)
+        for part, (x, y) in data.splits.items()
+    }
+    assert data.splits["test"][0].stride() != torch.empty(COUNT, 3, 32, 32).stride()
+    with torch.backends.mkldnn.flags(enabled=not portable):
+        batches = [*data.train_batches(0, 8, 0, 2), *data.eval_batches("test", 8)]
+    for pixels, _ in batches:
+        assert pixels.stride() == torch.empty(8, 3, 32, 32).stride()

@@ -39,6 +39,15 @@ def test_processes_together_see_what_one_alone_sees(world):
         assert torch.equal(torch.stack(rows, 1).flatten(), alone.images)
 
 
+@pytest.mark.parametrize("world", [1, 2, 3, 7, 9])
+def test_rows_that_do_not_divide_evenly_are_shared_out_each_once(world):
+    """As in an evaluation: none is repeated or left out so that processes have equally many."""
+    parts = [mine(torch.arange(7), Share(rank, world)).tolist() for rank in range(world)]
+    assert sorted(row for part in parts for row in part) == list(range(7))
+    assert {part[0] for part in parts if part} == set(range(min(world, 7)))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
 @pytest.mark.parametrize(
     ("act", "said"),
     [
@@ -79,19 +88,19 @@ def test_random_boxes_lie_inside_and_have_the_areas_and_ratios_they_should():
     assert abs(float(flips.float().mean()) - 0.5) < 0.015  # 4 standard deviations
 
 
-@pytest.mark.parametrize(("height", "width"), [(300, 400), (400, 300), (64, 200)])
-def test_random_boxes_are_distributed_as_torchvisions(height, width):
-    count = 10_000
-    sides = torch.tensor([height, width]).repeat(count, 1)
-    ours = random_boxes(*sides.unbind(1), seed=0, step=0)[0].double()
-    image = torch.empty(3, height, width)
-    torch.manual_seed(0)
-    draw = RandomResizedCrop.get_params
-    theirs = torch.tensor([draw(image, SCALE, RATIO) for _ in range(count)]).double()
-    error = ((ours.var(0) + theirs.var(0)) / count).sqrt()
-    assert bool(((ours.mean(0) - theirs.mean(0)).abs() < 4 * error).all())
-    spread = ours.std(0) / theirs.std(0)
-    assert bool(((spread - 1).abs() < 0.04).all())
+def test_a_boxs_place_is_drawn_for_itself():
+    """Not with its size, and down not with across: uncorrelated within 4 standard deviations."""
+    heights = torch.full((20_000,), 300)
+    boxes, flips = random_boxes(heights, heights + 100, seed=1, step=2)
+    top, left, h, w = boxes.double().unbind(1)
+    down, across = (top + 0.5) / (301 - h), (left + 0.5) / (401 - w)
+    assert bool((down < 1).all() & (across < 1).all())
+    draws = torch.stack([down, across, (h * w).log(), (w / h).log(), flips.double()])
+    between = torch.corrcoef(draws).triu(1)
+    between[2, 3] = 0.0  # large boxes fit at few ratios
+    assert float(between.abs().max()) < 4 / 20_000**0.5
+    for place in (down, across):
+        assert abs(float(place.mean()) - 0.5) < 4 / (12 * 20_000) ** 0.5
 
 
 def test_a_steps_boxes_depend_on_seed_and_step_only():
@@ -106,3 +115,18 @@ def test_where_nothing_fits_the_centre_is_taken_at_the_nearest_ratio():
     # a 1000 x 10 image: no try of at least 800 pixels of area and ratio 3/4 .. 4/3 fits
     boxes, _ = random_boxes(torch.tensor([10, 1000]), torch.tensor([1000, 10]), 0, 0)
     assert boxes.tolist() == [[0, 493, 10, 13], [493, 0, 13, 10]]
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (400, 300), (64, 200)])
+def test_random_boxes_are_distributed_as_torchvisions(height, width):
+    count = 10_000
+    sides = torch.tensor([height, width]).repeat(count, 1)
+    ours = random_boxes(*sides.unbind(1), seed=0, step=0)[0].double()
+    image = torch.empty(3, height, width)
+    torch.manual_seed(0)
+    draw = RandomResizedCrop.get_params
+    theirs = torch.tensor([draw(image, SCALE, RATIO) for _ in range(count)]).double()
+    error = ((ours.var(0) + theirs.var(0)) / count).sqrt()
+    assert bool(((ours.mean(0) - theirs.mean(0)).abs() < 4 * error).all())
+    spread = ours.std(0) / theirs.std(0)
+    assert bool(((spread - 1).abs() < 0.04).all())

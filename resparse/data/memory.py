@@ -125,8 +125,8 @@ class InMemory:
         return either.index_select(0, of)
 
     def _bordered(self) -> Tensor:
-        """All training images with their borders, made once."""
-        images = self.splits["train"][0]
+        """All training images with their borders, made once, one row of pixels after the other."""
+        images = self.splits["train"][0].contiguous()
         if self._padded is None and self.padding == "reflect":
             parts = torch.split(images, _AT_ONCE)
             made = (F.pad(part.float(), (self.pad,) * 4, "reflect") for part in parts)
