@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from resparse.flops import forward_flops, layer_macs
+from resparse.micronet import geometries
 from resparse.models import build_model, maskable
 
 # out * in * kernel * kernel * output positions
@@ -56,6 +58,28 @@ def test_counting_changes_nothing(training):
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     assert not any(module._forward_hooks for module in model.modules())
+
+
+class Noisy(nn.Linear):
+    """A layer that draws whenever it is called, in evaluation too."""
+
+    def forward(self, x):
+        return super().forward(x + torch.rand(x.shape))
+
+
+@pytest.mark.parametrize("counter", [layer_macs, geometries])
+def test_counting_a_network_that_draws_leaves_the_stream(counter):
+    """Else the training after it would depend on how often it is counted."""
+    model, rng = nn.Sequential(nn.Flatten(), Noisy(4, 3)), torch.get_rng_state()
+    assert list(counter(model, (1, 2, 2))) == ["1"]
+    assert torch.equal(torch.get_rng_state(), rng)
+
+
+def test_batch_norm_and_pooling_are_not_counted():
+    """1x3x3 weights to two channels at 4x4 places, then 2x2x2 values to three classes."""
+    layers = nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2), nn.AvgPool2d(2)
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8, 3))
+    assert layer_macs(model, (1, 4, 4)) == {"0": 18 * 16, "4": 24}
 
 
 def test_sparse_flops_count_the_kept_share_of_each_layer():

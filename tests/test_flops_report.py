@@ -13,7 +13,7 @@ from resparse.errors import UsageError, VerdictFailed
 from resparse.flops import layer_macs
 from resparse.micronet import Rules
 from resparse.models import MODELS, takes
-from resparse.render_flops import layer_table
+from resparse.render_flops import layer_table, sums
 from resparse.report_flops import counted_twice, flops_report
 from resparse.workloads import shapes_of
 
@@ -44,6 +44,9 @@ def test_the_report_by_hand():
     assert {layer["name"]: layer["macs"] for layer in report["layers"]} == dense
     assert {layer["name"]: layer["nnz"] for layer in report["layers"]} == kept
     assert report["forward_macs"] == sum(dense.values())
+    assert report["forward_flops"] == 2 * sum(dense.values())
+    assert report["params"] == sum(dense.values()) + 256 + 128 + 10
+    assert (report["maskable"], report["nnz"]) == (sum(dense.values()), sum(kept.values()))
     assert report["forward_flops_vs_dense"] == sum(kept.values()) / sum(dense.values())
     neurons = 256 + 128 + 10
     found = report["micronet"]
@@ -122,6 +125,23 @@ def test_the_printed_table_has_a_row_a_layer_the_sums_and_the_rules(capsys):
     assert methods["static"] == f"{report['forward_flops_vs_dense']:.4f}"
     assert set(methods) == set(report["train_flops_vs_dense"])
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_the_printed_sums_are_the_reports():
+    """A tenth of the smoke level's MLP; bytes in millions, as elsewhere in the field."""
+    report = flops_report("mlp_small", "digits", 0.1, "uniform")
+    weights, kept, neurons = 50_432, 16_384 + 3_277 + 128, 256 + 128 + 10
+    masks = 128 * 256 + 10 * 128  # bits, of the layers that are not dense
+    sparse, whole = 4 * (kept + neurons) + masks / 8, 4 * (weights + neurons)
+    flops, dense = 2 * kept + neurons, 2 * weights + neurons
+    assert sums(report)[:3] == [
+        f"parameters: {weights + neurons:,}; maskable 50,432, kept {kept:,}",
+        f"forward, an image: 50,432 MACs dense (two counters agree), {2 * weights:,} FLOPs; "
+        f"sparse {kept / weights:.4f} x dense",
+        f"MicroNet: {flops:,} FLOPs of {dense:,} dense ({flops / dense:.4f} x), "
+        f"{sparse / 1e6:.3f} MB of {whole / 1e6:.3f} MB",
+    ]
+    assert f"{sparse / 1e6:.3f}" != f"{sparse / 2**20:.3f}"
 
 
 def test_a_narrow_terminal_cuts_no_number():

@@ -208,7 +208,10 @@ def test_weights_start_from_torchs_default_where_the_released_code_says_nothing(
 
 @pytest.mark.parametrize(
     ("name", "side"),
-    [("resnet20", 32), ("resnet32", 32), ("resnet32_2", 32), ("resnet18", 64), ("resnet50", 32)],
+    [
+        *(("resnet20", 32), ("resnet32", 32), ("resnet32_2", 32), ("resnet18", 64)),
+        *(("resnet50", 32), ("wrn22_2", 32)),
+    ],
 )
 def test_weights_start_from_he_where_the_released_code_says_so(name, side):
     """N(0, 2 / (k k out)): He et al. 2015 by outputs."""
@@ -223,6 +226,19 @@ def test_the_wide_resnet32_draws_its_classifier_small():
     model = build_model("resnet32_2", 100, (3, 32, 32), 0)
     assert model.fc.weight.std().item() == pytest.approx(0.01, rel=0.05)
     assert not model.fc.bias.any()
+
+
+def test_a_model_from_outside_is_asked_for_its_outputs_on_a_copy(monkeypatch):
+    """In training mode it would start from statistics of zeros, left in evaluation never train."""
+    monkeypatch.setattr(models, "_outside", {})
+    layers = torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5), torch.nn.Flatten()
+    layers = torch.nn.Sequential(*layers, torch.nn.Linear(5 * 2 * 2, 10))
+    add("of_my_own", lambda classes, image_shape: layers)
+    before = {name: tensor.clone() for name, tensor in layers.state_dict().items()}
+    assert build_model("of_my_own", 10, (3, 4, 4), 0) is layers
+    assert all(module.training for module in layers.modules())
+    for name, tensor in layers.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
 
 
 def test_a_model_from_outside_with_other_outputs_is_refused_with_both_numbers(monkeypatch):
