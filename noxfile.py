@@ -139,7 +139,7 @@ def lock(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Whether the tests see every fault of tests/mutants.toml; names after -- try only these."""
+    """Whether the tests see every fault of tests/mutants*.toml; names after -- try only these."""
     session.run(environment(session), "tests/mutants.py", *session.posargs)
 
 

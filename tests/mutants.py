@@ -99,8 +99,9 @@ def jobs(tables: list[Table], ids: list[str]) -> list[Job]:
     """The faults to try; test files that may show one early come first, all others follow."""
     unknown = set(ids) - {fault.id for table in tables for fault in table.faults}
     if unknown:
-        named = " and ".join(table.file.name for table in tables)
-        raise ValueError(f"no fault {', '.join(sorted(unknown))}; {named} hold all there are")
+        raise ValueError(
+            f"no fault {', '.join(sorted(unknown))}; tests/mutants*.toml name them all"
+        )
     found = []
     for table in tables:
         for fault in table.faults:

@@ -18,12 +18,16 @@ LABELS, RIGHT = [8, 1, 7, 8, 7, 0, 5], 2  # neither two processes nor three shar
 
 
 class Seven(InMemory):
-    """Seven digits to test on; the first ``twice`` processes see one of theirs again."""
+    """Seven digits to test on; the first ``twice`` processes see one of theirs again.
 
-    twice = 0
+    Where batches must be whole, those that are not are left out.
+    """
+
+    twice, whole = 0, False
 
     def eval_batches(self, split, batch_size):
-        yield from super().eval_batches(split, batch_size)
+        batches = super().eval_batches(split, batch_size)
+        yield from (batch for batch in batches if not self.whole or len(batch[0]) == batch_size)
         if self.share.rank < self.twice:
             yield next(super().eval_batches(split, 1))
 
@@ -84,3 +88,11 @@ def test_a_loader_that_repeats_an_image_is_refused_in_every_process(tmp_path):
     with pytest.raises(RunFailed, match=REFUSED):
         correct(training(twice=1), "test")
     assert together(2, tmp_path, twice=1) == [REFUSED] * 2
+
+
+def test_a_loader_that_leaves_images_out_is_refused():
+    """As training loaders do with a last batch that is not whole."""
+    incomplete = training()
+    incomplete.data.whole = True
+    with pytest.raises(RunFailed, match=r"test: 0 images evaluated .* valid: each of its 7 once"):
+        correct(incomplete, "test")

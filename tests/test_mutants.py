@@ -1,4 +1,4 @@
-"""The list of faults: each is where the table says, changes what the code does, and is new."""
+"""The lists of faults: each is where its table says, changes what the code does, and is new."""
 
 import ast
 from collections import Counter
@@ -6,10 +6,14 @@ from collections import Counter
 import mutants
 import pytest
 
-TABLE = mutants.read()
-FAULTS = {fault.id: fault for fault in TABLE.faults}
+TABLES = {file.stem: mutants.read(file) for file in mutants.TABLES}
+ALL = [fault for table in TABLES.values() for fault in table.faults]
+FAULTS = {fault.id: fault for fault in ALL}
 COVERED = ("masks", "rules", "families", "distributions", "schedules", "flops", "exploration")
 COVERED += ("selection", "method", "trainer", "training", "outcome")
+COVERED_DATA = ("data/checked", "data/crops", "data/digits", "data/memory", "data/order")
+COVERED_DATA += ("data/protocol", "seeds", "micronet", "flops", "exact", "report_flops")
+COVERED_DATA += ("render_flops",)
 # what these methods do stands in resparse/families.py, or in what they inherit
 DECLARED = ("dense", "static", "snip", "lth", "set_itop", "snip_set_itop", "lth_set_itop")
 
@@ -34,23 +38,31 @@ def test_a_fault_is_there_once_compiles_and_changes_code(name):
 
 
 def test_there_are_enough_faults_of_every_module_and_none_is_there_twice():
-    assert len(FAULTS) == len(TABLE.faults) >= 40
-    texts = {(fault.file, fault.changed(mutants.ROOT)) for fault in TABLE.faults}
-    assert len(texts) == len(TABLE.faults)
-    files = Counter(fault.file for fault in TABLE.faults)
+    assert len(FAULTS) == len(ALL) >= 350
+    texts = {(fault.file, fault.changed(mutants.ROOT)) for fault in ALL}
+    assert len(texts) == len(ALL)
     methods = {path.stem for path in (mutants.ROOT / "methods").glob("[!_]*.py")}
-    expected = {f"resparse/{name}.py" for name in COVERED}
-    expected |= {f"methods/{name}.py" for name in methods - set(DECLARED)}
-    assert set(files) == expected
-    assert min(files.values()) >= 2
+    models = {path.stem for path in (mutants.ROOT / "resparse/models").glob("*.py")}
+    expected = {
+        "mutants": {f"resparse/{file}.py" for file in COVERED}
+        | {f"methods/{name}.py" for name in methods - set(DECLARED)},
+        "mutants_data": {f"resparse/{file}.py" for file in COVERED_DATA}
+        | {f"resparse/models/{name}.py" for name in models},
+    }
+    for name, table in TABLES.items():
+        files = Counter(fault.file for fault in table.faults)
+        assert set(files) == expected.pop(name)
+        assert min(files.values()) >= 2
+    assert not expected
 
 
-def test_the_tests_that_are_run_exist_and_each_once():
-    assert len(set(TABLE.tests)) == len(TABLE.tests)
-    assert {test for tests in TABLE.first.values() for test in tests} <= set(TABLE.tests)
-    assert {fault.first for fault in TABLE.faults} <= {"", *TABLE.tests}
-    assert set(TABLE.first) <= {fault.file for fault in TABLE.faults}
-    for test in TABLE.tests:
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_the_tests_that_are_run_exist_and_each_once(table):
+    assert len(set(table.tests)) == len(table.tests)
+    assert {test for tests in table.first.values() for test in tests} <= set(table.tests)
+    assert {fault.first for fault in table.faults} <= {"", *table.tests}
+    assert set(table.first) <= {fault.file for fault in table.faults}
+    for test in table.tests:
         assert (mutants.ROOT / test).is_file(), test
 
 
@@ -63,17 +75,32 @@ def test_a_fault_that_is_not_there_or_twice_is_an_error_that_names_it():
 
 
 def test_a_faults_own_first_tests_come_before_the_others_and_unknown_names_are_refused():
-    (job,) = mutants.jobs(TABLE, ["cost-of-one-image"])
-    assert job.fault == FAULTS["cost-of-one-image"]
-    first = TABLE.first["resparse/outcome.py"]
+    tables = list(TABLES.values())
+    (job,) = mutants.jobs(tables, ["cost-of-one-image"])
+    assert (job.fault, job.table) == (FAULTS["cost-of-one-image"], TABLES["mutants"])
+    first = job.table.first["resparse/outcome.py"]
     assert job.tests[: len(first)] == first
-    assert sorted(job.tests) == sorted(TABLE.tests)
-    (own,) = mutants.jobs(TABLE._replace(faults=[job.fault._replace(first=TABLE.tests[-1])]), [])
-    assert own.tests[: 1 + len(first)] == [TABLE.tests[-1], *first]
-    assert sorted(own.tests) == sorted(TABLE.tests)
-    assert [job.name for job in mutants.jobs(TABLE, [])] == list(FAULTS)
-    with pytest.raises(ValueError, match=r"no fault of-my-own; mutants\.toml names them all"):
-        mutants.jobs(TABLE, ["of-my-own"])
+    assert sorted(job.tests) == sorted(job.table.tests)
+    changed = job.fault._replace(first=job.table.tests[-1])
+    (own,) = mutants.jobs([job.table._replace(faults=[changed])], [])
+    assert own.tests[: 1 + len(first)] == [job.table.tests[-1], *first]
+    assert sorted(own.tests) == sorted(job.table.tests)
+    assert [job.name for job in mutants.jobs(tables, [])] == list(FAULTS)
+    with pytest.raises(
+        ValueError, match=r"no fault of-my-own; tests/mutants\*\.toml name them all"
+    ):
+        mutants.jobs(tables, ["of-my-own"])
+
+
+def test_without_a_fault_the_tests_of_the_tables_in_question_run_once():
+    both, one = list(TABLES.values()), [TABLES["mutants_data"]]
+    for tables, ids in ((both, []), (one, ["mirror-channels", "seed-of-one-byte"])):
+        whole = mutants.unmutated(mutants.jobs(both, ids))
+        assert {job.fault for job in whole} == {None}
+        assert len({job.name for job in whole}) == len(whole) == mutants.AT_ONCE * len(tables)
+        for table in tables:
+            tests = [test for job in whole if job.table is table for test in job.tests]
+            assert sorted(tests) == sorted(table.tests)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +113,13 @@ def test_a_faults_own_first_tests_come_before_the_others_and_unknown_names_are_r
     ],
 )
 def test_only_a_failed_test_sees_a_fault(code, test, expected):
-    job = mutants.Job("x", None, [])
+    job = mutants.Job("x", TABLES["mutants"], None, [])
     assert mutants.verdict(mutants.Ended(job, code, test, 1.0, "")) == expected
 
 
 @pytest.mark.parametrize("code", [3, 4, 5, -9])
 def test_a_run_of_tests_that_itself_fails_proves_nothing(code):
     with pytest.raises(RuntimeError, match=f"x: pytest ended with {code}"):
-        mutants.verdict(mutants.Ended(mutants.Job("x", None, []), code, "", 1.0, ""))
+        mutants.verdict(
+            mutants.Ended(mutants.Job("x", TABLES["mutants"], None, []), code, "", 1.0, "")
+        )
