@@ -106,6 +106,14 @@ def test_the_hash_notices_every_thing_that_runs_depend_on_and_no_other():
     assert changed() == changed(name="another name of the same") == hashes[0]
 
 
+def test_the_hash_notices_what_a_part_is_for():
+    """The same tensors in the same order: trained on and tested on, or validated and trained on."""
+    one, other = (images()[:2], torch.arange(2)), (images()[2:3], torch.arange(1))
+    made = [{"test": one, "train": other}, {"train": one, "val": other}]
+    first, second = (InMemory("two", 2, splits, 0.0, 1.0).sha256 for splits in made)
+    assert first != second
+
+
 def test_borders_move_with_the_images():
     """Made on one device they are of no use on another."""
     data = in_memory("reflect")

@@ -32,20 +32,6 @@ def test_resnet8_by_hand():
     assert sum(macs.values()) == 49_568
 
 
-def test_resnet50_of_the_papers():
-    model = build_model("resnet50", 1000, (3, 224, 224), 0)
-    macs = layer_macs(model, (3, 224, 224))
-    assert sum(macs.values()) == 4_089_184_256
-    assert macs["conv1"] == 64 * 3 * 49 * 112 * 112
-    assert macs["fc"] == 1000 * 2048
-    assert len(macs) == 54
-    sizes = {name: weight.numel() for name, weight in maskable(model).items()}
-    assert list(sizes) == list(macs)
-    assert sum(sizes.values()) == 25_502_912
-    assert sum(w.numel() for w in model.parameters()) == 25_557_032
-    assert forward_flops(macs, sizes, sizes) == 2 * 4_089_184_256
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_counting_changes_nothing(training):
     model = build_model("resnet8", 10, (1, 8, 8), 0).train(training)
@@ -103,3 +89,17 @@ def test_maskable_weights_are_those_of_convolutions_and_linear_layers():
     assert list(weights) == list(RESNET8)
     assert sum(weight.numel() for weight in weights.values()) == 4964
     assert math.prod(weights["stages.1.shortcut.0"].shape) == 32
+
+
+def test_resnet50_of_the_papers():
+    model = build_model("resnet50", 1000, (3, 224, 224), 0)
+    macs = layer_macs(model, (3, 224, 224))
+    assert sum(macs.values()) == 4_089_184_256
+    assert macs["conv1"] == 64 * 3 * 49 * 112 * 112
+    assert macs["fc"] == 1000 * 2048
+    assert len(macs) == 54
+    sizes = {name: weight.numel() for name, weight in maskable(model).items()}
+    assert list(sizes) == list(macs)
+    assert sum(sizes.values()) == 25_502_912
+    assert sum(w.numel() for w in model.parameters()) == 25_557_032
+    assert forward_flops(macs, sizes, sizes) == 2 * 4_089_184_256
