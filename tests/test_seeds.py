@@ -38,6 +38,18 @@ def test_a_generator_is_torchs_from_that_seed_and_its_own():
     assert torch.equal(torch.get_rng_state(), rng)
 
 
+def test_the_streams_of_the_gpus_are_left_alone(monkeypatch):
+    """Seeds of a GPU that is not started yet are kept for later, and would not be taken back."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", asked.append)
+    torch.manual_seed(3)  # what would be noticed
+    assert asked == [3]
+    with seeded(5):
+        torch.rand(1)
+    generator(5, "order")
+    assert asked == [3]
+
+
 def test_the_global_stream_is_seeded_inside_and_as_it_was_afterwards():
     expected = torch.rand(5, generator=torch.Generator().manual_seed(7))
     rng = torch.get_rng_state()
