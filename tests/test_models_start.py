@@ -30,10 +30,10 @@ def test_weights_start_from_torchs_default_where_the_released_code_says_nothing(
 def test_weights_start_from_he_where_the_released_code_says_so(name, side):
     """N(0, 2 / (k k out)): He et al. 2015 by outputs."""
     for layer, weight in maskable(build_model(name, 10, (3, side, side), 0)).items():
-        if weight.dim() == 4 and weight.numel() > 2000:
+        if weight.dim() == 4 and weight.numel() >= 64 * 3 * 9:  # from the stem of 64 on
             std = (2 / (weight.shape[0] * weight[0, 0].numel())) ** 0.5
             assert weight.std().item() == pytest.approx(std, rel=0.05), layer
-            assert weight.abs().max() > bound(weight), layer
+            assert weight.abs().max() > bound(weight) or layer == "conv1", layer
 
 
 def test_the_wide_resnet32_draws_its_classifier_small():
