@@ -72,6 +72,9 @@ LAYERS = {  # convolutions, each followed by batch norm
     ("resnet20", 32): small_stem(16, 32) + blocks((16, 32, 64), (3, 3, 3), 32),
     ("resnet32", 32): small_stem(16, 32) + blocks((16, 32, 64), (5, 5, 5), 32),
     ("resnet32_2", 32): small_stem(32, 32) + blocks((32, 64, 128), (5, 5, 5), 32),
+    ("mobilenet_v1", 32): small_stem(32, 32) + mobilenet(32),
+    ("vgg16", 32): vgg(3, (32, 16, 8, 4, 2)),
+    ("vgg16_c", 32): vgg(1, (32, 16, 8, 5, 3)),  # 8 + 2 halves to 5, 5 + 2 to 3, 3 + 2 to 2
     ("resnet18", 32): small_stem(64, 32) + blocks(FOUR, (2, 2, 2, 2), 32),
     ("resnet18", 64): small_stem(64, 64) + blocks(FOUR, (2, 2, 2, 2), 64),
     ("resnet18", 224): BIG_STEM + blocks(FOUR, (2, 2, 2, 2), 56),
@@ -79,9 +82,6 @@ LAYERS = {  # convolutions, each followed by batch norm
     ("resnet50", 32): small_stem(64, 32) + bottlenecks(32),
     ("resnet50", 64): small_stem(64, 64) + bottlenecks(64),
     ("resnet50", 224): BIG_STEM + bottlenecks(56),
-    ("mobilenet_v1", 32): small_stem(32, 32) + mobilenet(32),
-    ("vgg16", 32): vgg(3, (32, 16, 8, 4, 2)),
-    ("vgg16_c", 32): vgg(1, (32, 16, 8, 5, 3)),  # 8 + 2 halves to 5, 5 + 2 to 3, 3 + 2 to 2
 }
 HIDDEN = {  # Lee et al. 2019: 512 wide
     "vgg16": [(512, 512), (512, 512)],
