@@ -61,6 +61,16 @@ def test_counting_a_network_that_draws_leaves_the_stream(counter):
     assert torch.equal(torch.get_rng_state(), rng)
 
 
+@pytest.mark.parametrize("counter", [layer_macs, geometries])
+def test_a_network_in_training_is_counted_in_evaluation_and_goes_on_training(counter):
+    """Batch norm takes no single image in training mode."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3)).train()
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        model(torch.zeros(1, 1, 2, 2))
+    assert list(counter(model, (1, 2, 2))) == ["1"]
+    assert all(module.training for module in model.modules())
+
+
 def test_batch_norm_and_pooling_are_not_counted():
     """1x3x3 weights to two channels at 4x4 places, then 2x2x2 values to three classes."""
     layers = nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2), nn.AvgPool2d(2)
