@@ -71,6 +71,14 @@ def test_a_network_in_training_is_counted_in_evaluation_and_goes_on_training(cou
     assert all(module.training for module in model.modules())
 
 
+def test_a_layer_that_is_called_twice_counts_twice():
+    """As the shared head of detectors: 2x2x1x1 weights at 3x3 places, two times."""
+    layer = nn.Conv2d(2, 2, 1)
+    model = nn.Sequential(layer, nn.ReLU(), layer)
+    assert layer_macs(model, (2, 3, 3)) == {"0": 2 * 4 * 9}
+    assert geometries(model, (2, 3, 3))["0"].macs == 2 * 4 * 9
+
+
 def test_batch_norm_and_pooling_are_not_counted():
     """1x3x3 weights to two channels at 4x4 places, then 2x2x2 values to three classes."""
     layers = nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2), nn.AvgPool2d(2)
