@@ -59,6 +59,12 @@ def test_exact_columns(label, sparsity):
     train, test = by_hand(label, sparsity)
     assert numbers["train_flops"] == pytest.approx(train, abs=3e-5)
     assert numbers["test_flops"] == pytest.approx(test, abs=3e-5)
+    assert sum(numbers["train_parts"].values()) == pytest.approx(numbers["train_flops"])
+    image = 2 * 4_089_184_256  # dense, forward
+    epoch = 1_281_167 // 64 * 64  # whole batches; 100 of them in a 1x row of ITOP's own protocol
+    images = 100 * epoch if label.startswith("RigL-ITOP") else 32_000 * 4096
+    assert numbers["test_flops_total"] == pytest.approx(test * image, rel=3e-4)
+    assert numbers["train_flops_total"] == pytest.approx(3 * train * image * images, rel=3e-4)
     verdicts = {found[metric].verdict for metric in ("train_flops", "test_flops")}
     assert verdicts == {Verdict.NO_REFERENCE if label == "LTR" else Verdict.EXACT}
 
