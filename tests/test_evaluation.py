@@ -12,7 +12,8 @@ from resparse.data import digits
 from resparse.data.memory import InMemory
 from resparse.data.order import Share, own_share
 from resparse.errors import RunFailed
-from resparse.outcome import correct
+from resparse.outcome import correct, end_epoch
+from resparse.training import Progress
 
 LABELS, RIGHT = [8, 1, 7, 8, 7, 0, 5], 2  # neither two processes nor three share them evenly
 
@@ -96,3 +97,15 @@ def test_a_loader_that_leaves_images_out_is_refused():
     incomplete.data.whole = True
     with pytest.raises(RunFailed, match=r"test: 0 images evaluated .* valid: each of its 7 once"):
         correct(incomplete, "test")
+
+
+def test_an_epochs_loss_is_the_mean_of_its_own_steps():
+    run = SimpleNamespace(recipe=SimpleNamespace(steps=4), test_every_epoch=False)
+    t, progress = training(), Progress(step=3, loss_sum=6.0, loss_steps=3)
+    t.progress, t.run, t.announced = progress, run, lambda step: 1
+    end_epoch(t, 1)
+    progress.loss_sum += 5.0
+    progress.loss_steps += 1
+    end_epoch(t, 2)
+    assert progress.train_loss == [2.0, 5.0]
+    assert (progress.val_top1, progress.test_top1, progress.best_epoch) == ([], [], 0)
