@@ -109,3 +109,17 @@ def test_an_epochs_loss_is_the_mean_of_its_own_steps():
     end_epoch(t, 2)
     assert progress.train_loss == [2.0, 5.0]
     assert (progress.val_top1, progress.test_top1, progress.best_epoch) == ([], [], 0)
+
+
+@pytest.mark.parametrize(("density_is_final_at", "best"), [(1, 1), (2, 2), (9, 0)])
+def test_of_epochs_equally_good_on_the_test_images_the_first_is_best(density_is_final_at, best):
+    """Of those whose last step has the final density; 0: none has."""
+    run = SimpleNamespace(recipe=SimpleNamespace(steps=20), test_every_epoch=True)
+    t, progress = training(), Progress(step=0)
+    t.progress, t.run, t.announced = progress, run, lambda step: step >= density_is_final_at - 1
+    for epoch in (1, 2, 3):
+        progress.step, progress.loss_steps = epoch, 1
+        end_epoch(t, epoch)
+    assert progress.test_top1 == [100.0 * RIGHT / len(LABELS)] * 3
+    assert progress.most_tested_epoch == best
+    assert progress.most_tested == (RIGHT if best else -1)
