@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from resparse.data.places import data_folder
 from resparse.errors import Missing, RunFailed, UsageError
 from resparse.files import require_writable
 from resparse.frame import records
+from resparse.how import How
 from resparse.record import Record, Run, RunStore
 from resparse.resolve import images, resolve_method, resolve_workload
 from resparse.runner import Notify, pending, run_all
-from resparse.workloads import Workload, holding_out, workload
+from resparse.workloads import Workload, computed_in, holding_out, workload
 
 __all__ = ["configured", "records", "run", "train"]
 
@@ -35,7 +37,12 @@ def run(
     rewind: float = 0.0,
     val: str | None = None,
     test_every_epoch: bool = False,
+    precision: str | None = None,
     device: str = "auto",
+    threads: int = 1,
+    accumulate: int = 1,
+    channels_last: bool = False,
+    compile: bool = False,
     runs: str | Path | None = None,
     data_root: str | Path | None = None,
 ) -> Record:
@@ -52,6 +59,9 @@ def run(
     ``val`` holds training images out to choose the best epoch on: "5k", "10%", "0" for none, else
     what the workload says. ``test_every_epoch`` also notes the best epoch on the test images
     (top1_best_test), which is no estimate of accuracy: some papers report it.
+
+    ``precision`` is another than the workload's (see precision; "half": bf16, or fp16 on a GPU
+    that has none); ``device`` to ``compile`` say how it is computed (see How), not what.
 
     It trains in a process of its own: the torch settings, threads and random state of the caller
     neither count nor change, and a script needs no ``__main__`` guard. A record that other code
@@ -74,11 +84,19 @@ def run(
         rewind=rewind,
         val=val,
         test_every_epoch=test_every_epoch,
+        precision=precision,
         store=store,
         data_root=folder,
     )
-    how: dict[str, Any] = {"device": device, "data_root": folder, "workers": 1}
-    return train(made, problem, store, command=f"resparse.run({method!r}, ...)", **how)[0]
+    how = How(
+        device=device,
+        threads=threads,
+        accumulate=accumulate,
+        channels_last=channels_last,
+        compile=compile,
+    )
+    said = f"resparse.run({method!r}, ...)"
+    return train(made, problem, store, how=how, data_root=folder, workers=1, command=said)[0]
 
 
 def configured(
@@ -96,12 +114,14 @@ def configured(
     rewind: float,
     val: str | None,
     test_every_epoch: bool,
+    precision: str | None,
     store: RunStore,
     data_root: Path | None,
 ) -> tuple[list[Run], Workload]:
     """The runs, one a seed, and what they train on; everything is checked, nothing trained."""
     name, sha256 = resolve_method(method, store.root)
     problem = holding_out(workload(resolve_workload(workload_is, store.root)), val)
+    problem = computed_in(problem, precision)
     if not 0 < length < float("inf"):
         raise UsageError(f"length = {length}; valid: a number above 0, 1 is the workload's own")
     if name == "dense":
@@ -153,7 +173,7 @@ def train(
     problem: Workload,
     store: RunStore,
     *,
-    device: str,
+    how: How,
     data_root: Path | None,
     workers: int | None,
     notify: Notify = lambda run, what: None,
@@ -165,10 +185,13 @@ def train(
     """
     todo = pending(runs, store, rerun_stale=True)
     if todo:
-        on = _ready(problem, device, max(run.recipe.batch_size for run in todo))
+        batch = max(run.recipe.batch_size for run in todo)
+        how = replace(how, device=_ready(problem, how.device, batch // how.accumulate))
+        how.require(problem.precision, batch)
         require_writable(store.root, plan.disk_bytes(problem))
-        most = workers or (len(os.sched_getaffinity(0)) if on == "cpu" else 1)
-        where: dict[str, Any] = {"data_root": data_root, "device": on, "workers": most}
+        cores = max(1, len(os.sched_getaffinity(0)) // how.threads)
+        where: dict[str, Any] = {"data_root": data_root, "how": how}
+        where["workers"] = workers or (1 if how.on_gpu else cores)
         failed = run_all(todo, store, notify=notify, command=command, **where)
         for run in todo:
             if run.key in failed:

@@ -17,16 +17,17 @@ from statistics import median
 import torch
 
 from resparse import precision, registry
+from resparse.beginning import start
 from resparse.data.memory import InMemory
 from resparse.distributions import layer_counts
 from resparse.errors import UsageError, VerdictFailed
+from resparse.how import How
 from resparse.masks import top_k
 from resparse.method import Parent
 from resparse.models import build_model, maskable
 from resparse.record import Recipe, Run
 from resparse.seeds import generator
 from resparse.trainer import train_steps
-from resparse.training import start
 
 INTERVAL = 100  # steps between updates that the share is for
 DENSITY, BATCH, IMAGE, CLASSES = 0.1, 128, (3, 32, 32), 10
@@ -158,7 +159,7 @@ def time_method(model: str, method: str, updates: int, clock: Clock) -> Timing:
         masks = {name: top_k(weight.abs(), counts[name]) for name, weight in weights.items()}
         parent = Parent(masks=masks, train_flops=0.0, step=0, weights=weights), None
     watch = Stopwatch(clock)
-    t = start(run, data, counts, parent, torch.device("cpu"), watch.lap)
+    t = start(run, data, counts, parent, How(), watch.lap)
     init_s = watch.take()["masks"]
     plain: list[dict[str, float]] = []
     due: list[dict[str, float]] = []

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from resparse import data, precision
+from resparse.beginning import start
 from resparse.bench import WARMUP, Stopwatch, bench_run
 from resparse.data.memory import InMemory
 from resparse.errors import UsageError, VerdictFailed
+from resparse.how import How
 from resparse.models import build_model, maskable
 from resparse.trainer import train_steps
-from resparse.training import start
 
 MODEL, BATCH = "mlp", 128  # whose step is the shortest of the papers' networks
 REQUIRED_PER_S, MOST_SHARE = 80_000.0, 15.0
@@ -77,7 +78,7 @@ def step_times(images: InMemory, steps: int) -> tuple[float, float]:
     network = build_model(MODEL, images.classes, images.image_shape, 0)
     counts = {layer: weight.numel() for layer, weight in maskable(network).items()}
     watch = Stopwatch(time.perf_counter)
-    t = start(run, images, counts, None, torch.device("cpu"), watch.lap)
+    t = start(run, images, counts, None, How(), watch.lap)
     watch.take()
     parts = [watch.take() for _ in train_steps(t, WARMUP + steps, watch.lap)][WARMUP:]
     waited = median(part["batch"] for part in parts)

@@ -16,6 +16,7 @@ from resparse.configure import check_trainable
 from resparse.contract_process import check_apart
 from resparse.errors import RunFailed, UsageError
 from resparse.files import require_writable, write_atomic
+from resparse.how import How
 from resparse.pace import paces
 from resparse.panel import Entrant, Entry, Panel, PanelLevel
 from resparse.progress import Progress
@@ -188,7 +189,7 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
             todo,
             store,
             data_root=request.data_root,
-            device=device,
+            how=How(device=device),
             workers=request.cores if device == "cpu" else request.workers or 1,
             notify=progress.notify,
             give_up=True,

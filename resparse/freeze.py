@@ -8,6 +8,7 @@ from resparse import artifact as artifacts
 from resparse import data, panel
 from resparse.errors import RunFailed, UsageError
 from resparse.files import canonical, write_atomic, write_json
+from resparse.how import How
 from resparse.progress import Progress
 from resparse.record import Run, RunStore
 from resparse.runner import git, run_all, uncommitted, with_parents
@@ -68,7 +69,7 @@ def freeze(name: str, workers: int | None) -> int:
             todo,
             store,
             data_root=None,
-            device="cpu",
+            how=How(),
             workers=workers or len(os.sched_getaffinity(0)),
             notify=progress.notify,
         )

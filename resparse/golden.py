@@ -13,15 +13,16 @@ import torch
 
 from resparse import data, forking, precision, registry
 from resparse.artifact import ROOT
+from resparse.beginning import parent_of, start
 from resparse.configure import make_run
 from resparse.distributions import layer_counts
 from resparse.errors import Missing, RunFailed, worst
 from resparse.files import read_json, write_json
 from resparse.freeze import clean_commit
+from resparse.how import How
 from resparse.record import Recipe, Run, RunStore
 from resparse.runner import provenance
 from resparse.trainer import train_steps
-from resparse.training import parent_of, start
 from resparse.worker import code_of, train_and_commit
 from resparse.workloads import workload
 
@@ -82,14 +83,13 @@ def trace(name: str, method: str, store: RunStore, steps: int = STEPS) -> Trace:
     precision.enter(run.precision)
     if run.parent is not None:
         code = code_of(run.parent)
-        train_and_commit(run.parent, store, data_root=None, device="cpu", provenance={}, code=code)
+        train_and_commit(run.parent, store, data_root=None, how=How(), provenance={}, code=code)
     counts = layer_counts(run.distribution, workload(name).shapes, run.density)
-    images, device = data.load(run.dataset, None), torch.device("cpu")
-    t = start(run, images, counts, parent_of(run, store), device)
+    images = data.load(run.dataset, None)
+    t = start(run, images, counts, parent_of(run, store), How())
     lines = [f"start mask {t.masks.digest()[:16]}"]
     for step in train_steps(t, run.start_step + steps):
-        line = f"{step} loss {t.progress.loss_sum.hex()}"
-        t.progress.loss_sum = 0.0
+        line = f"{step} loss {t.watch.take().hex()}"
         updated = t.method.updates_at(step)
         lines.append(f"{line} mask {t.masks.digest()[:16]}" if updated else line)
     return lines

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
@@ -31,31 +31,35 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def correct(t: Training, split: str) -> int:
-    """``count_correct`` of a run's own model and data."""
-    return count_correct(t.model, t.data, split, t.device)
+    """``count_correct`` of a run's own network and data."""
+    return count_correct(t.model, t.forward, t.data, split)
 
 
 def count_correct(
-    model: nn.Module, data: Data, split: str, device: torch.device, batch_size: int = 512
+    model: nn.Module,
+    forward: Callable[[Tensor], Tensor],
+    data: Data,
+    split: str,
+    batch_size: int = 512,
 ) -> int:
     """Images of ``split`` whose largest logit is their label, of all processes together.
 
-    The model is left in training mode. Raises RunFailed where the processes did not see as many
-    images as there are: each counts exactly once.
+    ``forward`` brings images to logits by ``model``, which is left in training mode. Raises
+    RunFailed where the processes did not see as many images as there are: each counts exactly once.
     """
-    right = seen = 0
+    right, seen = torch.zeros((), dtype=torch.int64), 0
     with _evaluating(model):
         for images, labels in data.eval_batches(split, batch_size):
-            logits = model(images.to(device))
-            right += int((logits.argmax(dim=1) == labels.to(device)).sum())
-            seen += len(labels)
-    right, seen = over_processes(right, seen)
+            logits = forward(images)
+            found = (logits.argmax(dim=1) == labels.to(logits.device)).sum()
+            right, seen = right.to(found.device) + found, seen + len(labels)
+    total, seen = over_processes(int(right), seen)
     if seen != (size := data.size(split)):
         raise RunFailed(
             f"dataset {data.name}, {split}: {seen} images evaluated by all processes together; "
             f"valid: each of its {size} once; mend its eval_batches"
         )
-    return right
+    return total
 
 
 def end_epoch(t: Training, epoch: int) -> None:
@@ -65,8 +69,8 @@ def end_epoch(t: Training, epoch: int) -> None:
     Test images are looked at there and at the end, else only by a run that says so.
     """
     p = t.progress
-    p.train_loss.append(p.loss_sum / p.loss_steps)
-    p.loss_sum, p.loss_steps = 0.0, 0
+    p.train_loss.append(t.watch.take() / p.loss_steps)
+    p.loss_steps = 0
     final = t.announced(p.step - 1) == t.announced(t.run.recipe.steps - 1)
     if t.data.size("val"):
         val = correct(t, "val")

@@ -9,6 +9,7 @@ from typing import Any
 
 from resparse import forking
 from resparse.errors import RunFailed
+from resparse.how import How
 from resparse.record import Run
 
 ROUNDS = 3
@@ -62,10 +63,10 @@ def _steps(run: Run, root: Path, data_root: Path | None, device: str) -> float:
     import torch
 
     from resparse import data, precision
+    from resparse.beginning import parent_of, start
     from resparse.distributions import layer_counts
     from resparse.record import RunStore
     from resparse.trainer import train_steps
-    from resparse.training import parent_of, start
     from resparse.worker import know
     from resparse.workloads import shapes_of
 
@@ -73,7 +74,7 @@ def _steps(run: Run, root: Path, data_root: Path | None, device: str) -> float:
     know(run, root)
     images = data.load(run.dataset, data_root)
     counts = layer_counts(run.distribution, shapes_of(run.model, run.dataset), run.density)
-    t = start(run, images, counts, parent_of(run, RunStore(root)), torch.device(device))
+    t = start(run, images, counts, parent_of(run, RunStore(root)), How(device=device))
     stop = min(t.progress.step + STEPS, run.recipe.steps)
     began, first = time.perf_counter(), t.progress.step
     for _ in train_steps(t, stop):

@@ -10,6 +10,7 @@ from resparse import registry
 from resparse.artifact import Planned
 from resparse.data import load
 from resparse.errors import RunFailed
+from resparse.how import How
 from resparse.record import Run, RunStore
 from resparse.runner import provenance, with_parents
 from resparse.trainer import Stopped
@@ -52,7 +53,12 @@ def rehearse(planned: Sequence[Planned], device: str, say: Callable[[str], None]
         store, facts = RunStore(Path(folder)), provenance()
         for run in runs:
             began = time.monotonic()
-            how = {"data_root": None, "device": device, "provenance": facts, "code": code_of(run)}
+            how = {
+                "data_root": None,
+                "how": How(device=device),
+                "provenance": facts,
+                "code": code_of(run),
+            }
             try:
                 train_and_commit(run, store, stop_after=2, **how)  # type: ignore[arg-type]
             except Stopped:

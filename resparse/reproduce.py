@@ -13,6 +13,7 @@ from resparse import cells, data, plan, render, report_files
 from resparse.artifact import ROOT, Artifact, Planned
 from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable
+from resparse.how import How
 from resparse.progress import Progress
 from resparse.record import Record, RunStore
 from resparse.rehearse import rehearse
@@ -145,7 +146,7 @@ def _train(
             todo,
             store,
             data_root=options.data_root,
-            device=device,
+            how=How(device=device),
             workers=workers,
             notify=progress.notify,
         )

@@ -14,6 +14,7 @@ from resparse.errors import Missing, UsageError, worst
 from resparse.files import read_json, sha256
 from resparse.freeze import PANEL
 from resparse.frozen import frozen_lines
+from resparse.how import How
 from resparse.panel import Entry
 from resparse.progress import Progress
 from resparse.record import Record, Run, RunFolder, RunStore
@@ -114,7 +115,7 @@ def _train(
             todo,
             store,
             data_root=None,
-            device="cpu",
+            how=How(),
             workers=workers or len(os.sched_getaffinity(0)),
             notify=progress.notify,
         )

@@ -13,6 +13,7 @@ from resparse import forking
 from resparse.artifact import ROOT
 from resparse.errors import RunFailed
 from resparse.files import file_sha256
+from resparse.how import How
 from resparse.record import Run, RunStore
 from resparse.worker import code_of
 
@@ -93,7 +94,7 @@ def run_all(
     store: RunStore,
     *,
     data_root: Path | None,
-    device: str,
+    how: How,
     workers: int,
     notify: Notify,
     command: str = "",
@@ -111,7 +112,7 @@ def run_all(
     facts = provenance() | ({"command": command} if command else {})
     for precision in dict.fromkeys(run.precision for run in runs):
         chosen = [run for run in runs if run.precision == precision]
-        where = (str(store.root), str(data_root or ""), device, facts)
+        where = (str(store.root), str(data_root or ""), how, facts)
         if not (failed and give_up):
             server = forking.context(precision)
             failed |= _run_all(chosen, store, where, codes, server, workers, notify, give_up)

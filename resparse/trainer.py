@@ -4,32 +4,21 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from resparse.beginning import start
 from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
 from resparse.data import Data
+from resparse.how import How
 from resparse.masks import NonFinite
 from resparse.method import Parent
 from resparse.outcome import end_epoch, outcome_of
 from resparse.record import Run, RunFolder
+from resparse.resuming import resume, save
 from resparse.schedules import learning_rate
-from resparse.training import (
-    Lap,
-    Training,
-    model_state,
-    require_copies,
-    resume,
-    save,
-    start,
-    untimed,
-)
-
-
-class Diverged(Exception):
-    """A loss that is not finite ends the run; it is recorded, not lost."""
+from resparse.training import NEVER, Lap, Training, model_state, require_copies, untimed
+from resparse.watch import Diverged
 
 
 class Trained(NamedTuple):
@@ -54,7 +43,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
     """The loop: steps progress.step .. stop - 1, yielding after each; this page is the trainer.
 
     ``lap`` hears "batch", "backward", "observe", and where they take place "mask", "step",
-    "update".
+    "update". Raises Diverged where a loss or gradient is not finite, before the optimizer moves.
     """
     recipe, method, masks, optimizer = t.run.recipe, t.method, t.masks, t.optimizer
     t.model.train()
@@ -72,49 +61,47 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
                 factor=recipe.lr_factor,
                 warmup=recipe.warmup,
             )
-        logits = t.model(images.to(t.device, non_blocking=True))
-        loss = F.cross_entropy(
-            logits,
-            labels.to(t.device, non_blocking=True),
-            label_smoothing=recipe.label_smoothing,
-        )
-        value = loss.item()
-        if not abs(value) < float("inf"):
-            raise Diverged(f"loss is {value} at step {step}")
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = t.backward(images, labels)
+        t.look(step, loss)
         lap("backward")
 
-        due = step in moving
+        planned = step if step in moving else t.progress.postponed
+        due = t.may_update(step, planned)
         dense = _dense_gradients(t, step, due)
         lap("observe")
         if not (due and method.order == "replace"):
             masks.mask_gradients()
             lap("mask")
-            optimizer.step()
+            t.optimize()
             lap("step")
+        t.rescale()
         if due:
-            t.reseed(step)
-            layers = masks.layers(dense, optimizer)
-            try:
-                with guarded(t.run.method, step, layers):
-                    changes = method.update_masks(step, layers)
-                t.progress.step = step + 1
-                t.note_trained()
-                with guarded(t.run.method, step, {}):
-                    masks.install(changes, optimizer)
-                    masks.check_counts(method.nnz_at(step))
-            except NonFinite as error:
-                raise Diverged(f"mask update at step {step}: {error}") from error
-            t.note_starved(changes)
-            t.progress.installed = step + 1
-            t.progress.forward.append((step, t.forward_now()))
+            _update(t, step, planned, dense)
             lap("update")
-
         t.progress.step = step + 1
-        t.progress.loss_sum += value
         t.progress.loss_steps += 1
         yield step
+
+
+def _update(t: Training, step: int, planned: int, dense: dict[str, Tensor] | None) -> None:
+    """Move the masks after ``step`` as the method says of step ``planned`` (see may_update)."""
+    t.reseed(planned)
+    layers = t.masks.layers(dense, t.optimizer)
+    try:
+        with guarded(t.run.method, planned, layers):
+            changes = t.method.update_masks(planned, layers)
+        t.progress.step = step + 1
+        t.note_trained()
+        with guarded(t.run.method, planned, {}):
+            t.masks.install(changes, t.optimizer)
+            t.masks.check_counts(t.method.nnz_at(planned))
+    except NonFinite as error:
+        raise Diverged(f"mask update at step {step}: {error}", step) from error
+    t.note_starved(changes)
+    t.progress.installed = step + 1
+    t.progress.postponed = NEVER
+    t.progress.forward.append((step, t.forward_now()))
 
 
 def _dense_gradients(t: Training, step: int, due: bool) -> dict[str, Tensor] | None:
@@ -126,7 +113,7 @@ def _dense_gradients(t: Training, step: int, due: bool) -> dict[str, Tensor] | N
     if method.grads == "never" or (method.grads == "update" and not due):
         return None
     dense = {name: _gradient(name, weight) for name, weight in t.masks.weights.items()}
-    if method.grads == "always":
+    if method.grads == "always" and not t.skipped():
         t.reseed(step)
         layers = t.masks.layers(dense, t.optimizer)
         with guarded(t.run.method, step, layers):
@@ -150,7 +137,7 @@ def train(
     folder: RunFolder,
     *,
     parent: tuple[Parent, dict[str, Tensor] | None] | None = None,
-    device: str = "cpu",
+    how: How | None = None,
     checkpoint_s: float = 20.0,
     checkpoint_steps: int | None = None,
     stop_after: int | None = None,
@@ -162,7 +149,7 @@ def train(
     ``folder``; kill it anywhere. ``stop_after`` checkpoints after that step and raises Stopped.
     ``tell`` hears how many steps are done, whenever that changes.
     """
-    t = start(run, data, counts, parent, torch.device(device))
+    t = start(run, data, counts, parent, how or How())
     resume(t, folder)
     tell(t.progress.step)
     per_epoch = data.train_size // run.recipe.batch_size
@@ -171,6 +158,7 @@ def train(
         for step in train_steps(t, run.recipe.steps):
             tell(step + 1)
             if (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps:
+                t.require_finite(step)
                 end_epoch(t, -(-(step + 1) // per_epoch))
             if step + 1 in run.snapshots:
                 save_tensors(folder.path / f"snapshot-{step + 1}.safetensors", model_state(t))
@@ -183,6 +171,7 @@ def train(
                 raise Stopped(f"stopped after step {step}")
     except Diverged as error:
         status, reason = "diverged", str(error)
+        t.progress.step = error.step
     t.note_trained()
     outcome = outcome_of(t, folder)
     chance = 100.0 / data.classes

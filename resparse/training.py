@@ -1,28 +1,27 @@
-"""One run in memory: how it starts, how it is saved, how it continues bit for bit."""
+"""One run in memory: a step's gradients, when masks may move, what has been found so far."""
 
-import copy
-import dataclasses
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resparse import registry
+from resparse import precision
 from resparse.blame import guarded
-from resparse.checkpoint import load_checkpoint, save_checkpoint
 from resparse.data import Data
 from resparse.errors import RunFailed
-from resparse.flops import forward_flops, layer_macs
-from resparse.masks import Change, Layer, Masks, moments
-from resparse.method import Method, Parent
-from resparse.models import build_model, maskable
-from resparse.record import Run, RunFolder, RunStore
+from resparse.flops import forward_flops
+from resparse.how import How
+from resparse.masks import Change, Layer, Masks
+from resparse.method import Method
+from resparse.record import Run
 from resparse.seeds import derive
+from resparse.watch import Diverged, Watch
 
+NEVER = -1  # no update is postponed
 Lap = Callable[[str], None]  # told the name of a part of the work when that part ends
 
 
@@ -45,9 +44,11 @@ class Progress:
     loss_steps: int = 0
     val_top1: list[float] = field(default_factory=list)
     train_loss: list[float] = field(default_factory=list)
+    postponed: int = NEVER  # step of a mask update that waits for finite gradients
     installed: int = 0  # steps done when the present masks came
     forward: list[tuple[int, float]] = field(default_factory=list)  # (after step, FLOPs an image)
     starved: list[str] = field(default_factory=list)  # layers that a rule kept alive so far
+    scaler: dict[str, Any] = field(default_factory=dict)  # its state, where the precision has one
 
 
 @dataclass
@@ -63,8 +64,85 @@ class Training:
     macs: dict[str, int]
     progress: Progress
     device: torch.device
+    how: How
+    watch: Watch
+    scaler: torch.amp.GradScaler | None
     counts: dict[str, int]  # weights per layer that the run's density asks for
     due: list[int]  # steps at which masks may move: a function of the step alone, so asked once
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch, on the device, in the run's precision."""
+        images = images.to(self.device, non_blocking=True)
+        if self.how.channels_last:
+            images = images.to(memory_format=torch.channels_last)
+        with precision.forward(self.run.precision, self.device):
+            logits: Tensor = self.model(images)
+        return logits
+
+    def backward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Gradients of the mean loss of a batch, unscaled, in parts that add up; that loss."""
+        smoothing, parts = self.run.recipe.label_smoothing, self.how.accumulate
+        whole = torch.zeros((), device=self.device)
+        for some, of in zip(images.chunk(parts), labels.chunk(parts), strict=True):
+            logits, truth = self.forward(some), of.to(self.device, non_blocking=True)
+            loss = F.cross_entropy(logits.float(), truth, label_smoothing=smoothing)
+            loss = loss / parts if parts > 1 else loss
+            scaled = loss if self.scaler is None else self.scaler.scale(loss)
+            scaled.backward()  # type: ignore[no-untyped-call]
+            whole = whole + loss.detach() if parts > 1 else loss
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        return whole
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Of all parameters that have one, by name."""
+        named = self.model.named_parameters()
+        return {name: p.grad for name, p in named if p.grad is not None}
+
+    def look(self, step: int, loss: Tensor) -> None:
+        """Note a step's loss, and that it and the gradients are finite (see Watch).
+
+        With a scaler gradients may be infinite: it holds the step back and halves its scale.
+        """
+        self.watch.note(step, loss, {} if self.scaler else self.gradients())
+        if step % self.watch.every == 0:
+            self.require_finite(step)
+
+    def require_finite(self, step: int) -> None:
+        """Raise Diverged where a step so far was not finite; waits for the device."""
+        self.watch.require()
+        if self.scaler is not None and self.scaler.get_scale() < 1.0:
+            raise Diverged(f"gradients at step {step} are not finite even unscaled", step)
+
+    def skipped(self) -> bool:
+        """Whether the scaler will hold this step back: its scale was too large for fp16."""
+        if self.scaler is None:
+            return False
+        sizes = torch._foreach_norm(list(self.gradients().values()), float("inf"))
+        return not bool(torch.stack(sizes).isfinite().all())
+
+    def may_update(self, step: int, planned: int) -> bool:
+        """Whether masks move now: ``planned`` says of which step; one that is skipped postpones.
+
+        The update is then that of its own step, with the next gradients that are finite.
+        """
+        if planned == NEVER:
+            return False
+        self.require_finite(step)
+        self.progress.postponed = planned if self.skipped() else NEVER
+        return self.progress.postponed == NEVER
+
+    def optimize(self) -> None:
+        """The optimizer's step, unless the scaler holds it back."""
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+
+    def rescale(self) -> None:
+        """Let the scaler learn from this step."""
+        if self.scaler is not None:
+            self.scaler.update()
 
     def forward_now(self) -> float:
         """Forward FLOPs of one image under the installed masks."""
@@ -104,87 +182,6 @@ class Training:
         self.method.rng.manual_seed(derive(self.run.seed, "mask", step))
 
 
-def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor] | None] | None:
-    """What ``run`` takes from its parent: final masks, weights, cost, and the rewound network.
-
-    None in place of the network at step 0: equal seeds draw equal initial weights.
-    """
-    if run.parent is None:
-        return None
-    record = store.record(run.parent)
-    if record is None:
-        raise RunFailed(f"parent run {run.parent.key} of {run.key} is not finished")
-    folder = store.folder(run.parent).path
-    final = load_file(folder / "final.safetensors")
-    masks = {n.removeprefix("mask/"): m for n, m in final.items() if n.startswith("mask/")}
-    parent = Parent(
-        masks=masks,
-        train_flops=sum(record.outcome["train_flops"].values()),
-        step=run.start_step,
-        weights={name: final[f"model/{name}.weight"] for name in masks},
-    )
-    if run.start_step == 0:
-        return parent, None
-    weights = load_file(folder / f"snapshot-{run.start_step}.safetensors")
-    return parent, {n.removeprefix("model/"): w for n, w in weights.items()}
-
-
-def start(
-    run: Run,
-    data: Data,
-    counts: dict[str, int],
-    parent: tuple[Parent, dict[str, Tensor] | None] | None,
-    device: torch.device,
-    lap: Lap = untimed,
-) -> Training:
-    """Model, optimizer and masks before the first step; ``parent`` brings masks and weights.
-
-    ``lap`` hears "network", then "masks" when those are installed.
-    """
-    model = build_model(run.model, data.classes, data.image_shape, derive(run.seed, "init"))
-    macs = layer_macs(model, data.image_shape)
-    if parent is not None and parent[1] is not None:
-        model.load_state_dict(parent[1])
-    model.to(device)
-    weights = maskable(model)
-    sizes = {name: weight.numel() for name, weight in weights.items()}
-    densities = {name: counts[name] / size for name, size in sizes.items()}
-    steps = run.recipe.steps
-    method = registry.build(
-        run.method, run.fields, densities, sizes, steps, parent=parent[0] if parent else None
-    )
-    recipe = run.recipe
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        foreach=True,
-    )
-    lap("network")
-    full = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
-    layers = Masks(weights, full).layers(None, optimizer)
-    if method.scores_at_init:
-        layers = scored(run, data, model, method, device)
-    method.rng.manual_seed(derive(run.seed, "mask", "init"))
-    with guarded(run.method, -1, layers):
-        first = method.init_masks(layers)
-    with guarded(run.method, -1, {}):
-        masks = Masks(weights, first)
-        masks.check_counts(method.nnz_at(-1))
-    lap("masks")
-    torch.manual_seed(derive(run.seed, "train"))
-    training = Training(
-        *(run, data, model, optimizer, masks, method, macs, Progress(run.start_step), device),
-        counts=counts,
-        due=registry.due_steps(run.method, method, RunFailed),
-    )
-    training.progress.installed = run.start_step
-    training.progress.forward.append((run.start_step - 1, training.forward_now()))
-    return training
-
-
 def require_copies(
     method: str, step: int, state: Mapping[str, Tensor], layers: Mapping[str, Layer]
 ) -> None:
@@ -200,77 +197,6 @@ def require_copies(
             )
 
 
-def scored(
-    run: Run, data: Data, model: nn.Module, method: Method, device: torch.device
-) -> dict[str, Layer]:
-    """Layers with the dense gradients of one batch of its own, taken on a deep copy in train mode.
-
-    The network that is trained, its buffers and every random stream stay as they are.
-    """
-    copied = copy.deepcopy(model).train()
-    method.rng.manual_seed(derive(run.seed, "mask", "score"))
-    with guarded(run.method, -1, {}, what="prepare_scoring"):
-        method.prepare_scoring(copied)
-    batches = data.train_batches(derive(run.seed, "score"), run.recipe.batch_size, 0, 1)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for images, labels in batches:
-            loss = F.cross_entropy(
-                copied(images.to(device)),
-                labels.to(device),
-                label_smoothing=run.recipe.label_smoothing,
-            )
-            loss.backward()  # type: ignore[no-untyped-call]
-    layers = {}
-    for name, weight in maskable(copied).items():
-        mask = torch.ones_like(weight, dtype=torch.bool)
-        layers[name] = Layer(mask, mask.clone(), weight.detach(), weight.grad)
-    return layers
-
-
 def model_state(t: Training) -> dict[str, Tensor]:
     """Parameters and buffers under model/."""
     return {f"model/{name}": tensor for name, tensor in t.model.state_dict().items()}
-
-
-def save(t: Training, folder: RunFolder) -> None:
-    """Write a checkpoint of all that the next step depends on."""
-    tensors = model_state(t)
-    tensors |= {f"mask/{name}": mask for name, mask in t.masks.mask.items()}
-    tensors |= {f"ever/{name}": ever for name, ever in t.masks.ever.items()}
-    tensors |= {f"trained/{name}": trained for name, trained in t.masks.trained.items()}
-    tensors |= {f"state/{name}": value for name, value in t.method.state.items()}
-    for name, parameter in t.model.named_parameters():
-        for moment in moments(t.optimizer, parameter):
-            tensors[f"momentum/{name}"] = moment
-    tensors["rng"] = torch.get_rng_state()
-    save_checkpoint(folder.path, t.progress.step, tensors, dataclasses.asdict(t.progress))
-    folder.event(event="checkpoint", step=t.progress.step)
-
-
-def resume(t: Training, folder: RunFolder) -> None:
-    """Continue from the newest sound checkpoint in ``folder``, if there is one."""
-    found = load_checkpoint(
-        folder.path, lambda what: folder.event(event="damaged checkpoint passed over", what=what)
-    )
-    if found is None:
-        return
-    step, tensors, state = found
-    state["forward"] = [tuple(pair) for pair in state["forward"]]
-    t.progress = Progress(**state)
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {
-            name.removeprefix(prefix): value.to(t.device)
-            for name, value in tensors.items()
-            if name.startswith(prefix)
-        }
-
-    t.model.load_state_dict(part("model/"))
-    t.masks.restore(part("mask/"), part("ever/"), part("trained/"))
-    t.method.state = part("state/")
-    momentum = part("momentum/")
-    for name, parameter in t.model.named_parameters():
-        if name in momentum:
-            t.optimizer.state[parameter] = {"momentum_buffer": momentum[name]}
-    torch.set_rng_state(tensors["rng"])
-    folder.event(event="resumed", step=step)

@@ -12,16 +12,17 @@ from typing import Any
 import torch
 
 from resparse import data, models, precision, registry, workloads
+from resparse.beginning import parent_of
 from resparse.data import imagenet
 from resparse.data.memory import InMemory
 from resparse.distributions import layer_counts
 from resparse.errors import ResparseError, RunFailed
 from resparse.exact import network
 from resparse.files import file_sha256, sha256, write_json
+from resparse.how import How
 from resparse.outside import copy_of
 from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
 from resparse.trainer import train, untold
-from resparse.training import parent_of
 
 _RULES = (
     "selection",
@@ -34,7 +35,7 @@ _RULES = (
     "flops",
 )
 _PARTS = ("registry", "method", "seeds")
-_LOOP = ("trainer", "training", "outcome", "precision")
+_LOOP = ("trainer", "training", "beginning", "resuming", "watch", "how", "outcome", "precision")
 
 
 def know(run: Run, root: Path) -> None:
@@ -82,17 +83,18 @@ def train_and_commit(
     store: RunStore,
     *,
     data_root: Path | None,
-    device: str,
+    how: How,
     provenance: dict[str, Any],
     code: str,
-    **how: Any,
+    **options: Any,
 ) -> Record:
-    """Train ``run`` in this process and commit its record; ``how`` goes to trainer.train.
+    """Train ``run`` in this process and commit its record; ``options`` go to trainer.train.
 
     ``code`` is the fingerprint when the command began. Raises RunFailed where the code is another
     before or after: what was loaded in between would be a mixture.
     """
-    precision.enter(run.precision)
+    how.require(run.precision, run.recipe.batch_size)
+    precision.enter(run.precision, how.threads)
     folder = store.folder(run)
     with folder.lock(wait=True):  # a killed command's worker may still be at this run
         if folder.committed:
@@ -101,13 +103,13 @@ def train_and_commit(
         _require_code(run, code)
         images = data.load(run.dataset, data_root)
         if isinstance(images, InMemory):
-            images.to(torch.device(device))
+            images.to(torch.device(how.device))
         shapes, _, _ = network(run.model, run.dataset)
         counts = layer_counts(run.distribution, shapes, run.density)
         folder.begin(run.config, code)
         folder.event(event="started", pid=os.getpid())
         trained = train(
-            run, images, counts, folder, parent=parent_of(run, store), device=device, **how
+            run, images, counts, folder, parent=parent_of(run, store), how=how, **options
         )
         _require_code(run, code)
         record = Record(
@@ -121,11 +123,11 @@ def train_and_commit(
             provenance=provenance
             | {
                 "wall_s": round(time.monotonic() - began, 3),
-                "device": device if device == "cpu" else torch.cuda.get_device_name(device),
+                **how.facts(),
+                **precision.facts(run.precision, how.device),
+                "device": torch.cuda.get_device_name() if how.on_gpu else how.device,
                 "cpu_capability": torch.backends.cpu.get_cpu_capability(),
                 "data": getattr(images, "provenance", {"loader": type(images).__name__}),
-                "threads": torch.get_num_threads(),
-                "determinism": precision.determinism(run.precision, device),
             },
         )
         folder.event(event="finished", status=trained.status)
@@ -142,7 +144,7 @@ def main(
     config: dict[str, Any],
     root: str,
     data_root: str | None,
-    device: str,
+    how: How,
     provenance: dict[str, Any],
     code: str,
     tell: Callable[[int], None] = untold,
@@ -161,7 +163,7 @@ def main(
             run,
             store,
             data_root=Path(data_root) if data_root else None,
-            device=device,
+            how=how,
             provenance=provenance,
             code=code,
             tell=tell,

@@ -16,6 +16,7 @@ from resparse.data import describe
 from resparse.errors import UsageError
 from resparse.models import build_model, maskable
 from resparse.outside import load_module
+from resparse.precision import PRECISIONS, half
 from resparse.recipe import RecipeSpec
 
 
@@ -62,7 +63,16 @@ def holding_out(problem: Workload, val: str | None) -> Workload:
     return replace(problem, dataset=data.named(problem.dataset, val))
 
 
-PRECISIONS = ("portable", "fp32")
+def computed_in(problem: Workload, precision: str | None) -> Workload:
+    """The workload in another precision; None: its own; "half": what the device here has."""
+    if precision is None:
+        return problem
+    precision = half() if precision == "half" else precision
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision {precision!r}; valid: half, {', '.join(PRECISIONS)}")
+    return replace(problem, precision=precision)
+
+
 PARTS: tuple[tuple[str, type | None, str], ...] = (  # name, kind (None: a function), example
     ("SHAPE", data.Shape, "SHAPE = Shape(classes=10, image_shape=(1, 8, 8), train_size=897)"),
     ("RECIPE", RecipeSpec, "RECIPE = RecipeSpec(batch_size=64, epochs=50, lr=0.1, ...)"),

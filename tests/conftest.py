@@ -20,13 +20,14 @@ from filed import brought  # noqa: F401
 from safetensors.torch import load_file
 
 from resparse import precision, registry
+from resparse.beginning import start
 from resparse.data import digits
 from resparse.distributions import layer_counts
+from resparse.how import How
 from resparse.method import Parent
 from resparse.models import build_model, maskable
 from resparse.record import Recipe, Run, RunFolder
 from resparse.trainer import train, train_steps
-from resparse.training import start
 
 STEPS, PER_EPOCH, REWIND = 30, 14, 6  # 897 digits in batches of 64: 14 steps an epoch
 
@@ -120,11 +121,10 @@ def new_folder(path: Path) -> RunFolder:
 
 def step_losses(run, steps, parent=None):
     """The loss of each of the first ``steps`` steps."""
-    t = start(run, digits.load(), counts_of(run), parent, torch.device("cpu"))
+    t = start(run, digits.load(), counts_of(run), parent, How())
     losses = []
     for _ in train_steps(t, run.start_step + steps):
-        losses.append(t.progress.loss_sum)
-        t.progress.loss_sum = 0.0
+        losses.append(t.watch.take())
     return losses
 
 

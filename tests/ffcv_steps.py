@@ -76,7 +76,7 @@ def main():
         began = time.monotonic()
         losses, labels = train(data, network, given.batch, given.steps)
         seconds = time.monotonic() - began
-        right = count_correct(model, data, "test", torch.device("cpu"), given.batch)
+        right = count_correct(model, model, data, "test", given.batch)
         every = [(losses, labels)] * world
         if world > 1:
             distributed.all_gather_object(every, (losses, labels))

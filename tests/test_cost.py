@@ -7,13 +7,14 @@ import torch
 from conftest import counts_of, make_run, new_folder, parent_of, train_to
 
 from resparse import registry
+from resparse.beginning import start
 from resparse.data import digits
 from resparse.flops import layer_macs
+from resparse.how import How
 from resparse.method import Method, Parent
 from resparse.models import build_model, maskable
 from resparse.outcome import outcome_of
 from resparse.trainer import train_steps
-from resparse.training import start
 
 STEPS, BATCH = 15, 64
 
@@ -26,7 +27,7 @@ def forward(t, macs):
 def billed(method, tmp_path, **fields):
     """The outcome of a run; per step the FLOPs of a batch under its masks; the dense network's."""
     run = make_run(method, STEPS, **fields)
-    t = start(run, digits.load(), counts_of(run), None, torch.device("cpu"))
+    t = start(run, digits.load(), counts_of(run), None, How())
     macs = layer_macs(build_model("resnet8", 10, (1, 8, 8), 0), (1, 8, 8))
     assert macs.keys() == maskable(t.model).keys()
     bill, steps = [], train_steps(t, STEPS)

@@ -231,7 +231,7 @@ def test_two_processes_train_on_every_image_once_an_epoch_and_test_each_once(man
     losses, labels = ffcv_steps.train(data, model, 4, 4)
     assert [labels[0::2], labels[1::2]] == [first, second]
     assert len(losses) == 4
-    assert 0 <= count_correct(model, data, "test", torch.device("cpu"), 3) <= 8
+    assert 0 <= count_correct(model, model, data, "test", 3) <= 8
 
 
 def test_a_file_that_was_changed_ends_both_processes(many, tmp_path):

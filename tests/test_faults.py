@@ -9,6 +9,7 @@ from conftest import counts_of, make_run, train_to
 from resparse import registry, runner
 from resparse.blame import guarded
 from resparse.errors import RunFailed
+from resparse.how import How
 from resparse.outside import copied
 from resparse.record import RunStore
 
@@ -182,7 +183,7 @@ def test_a_process_that_dies_is_placed(body, where, tmp_path, brought):
     copy, digest = copied(tmp_path / "methods" / "mine.py", store.root, "methods")
     registry.add("mine", copy)
     run = dataclasses.replace(make_run("mine"), method_sha256=digest)
-    how = {"data_root": None, "device": "cpu", "workers": 1, "notify": lambda run, what: None}
+    how = {"data_root": None, "how": How(), "workers": 1, "notify": lambda run, what: None}
     assert runner.run_all([run], store, **how) == {
         run.key: f"method mine, {where}: its process ended with exit code 3"
     }

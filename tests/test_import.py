@@ -11,12 +11,13 @@ from test_resolve import METHOD, forget, written
 from resparse import registry
 from resparse.__main__ import main
 from resparse.files import canonical, file_sha256
+from resparse.how import How
 from resparse.outside import copied
 from resparse.record import RunFolder, RunStore
 from resparse.worker import code_of, train_and_commit
 
 __all__ = ["forget"]  # a fixture for this file as well
-FACTS = {"data_root": None, "device": "cpu", "provenance": {"git_sha": "0" * 40}}
+FACTS = {"data_root": None, "how": How(), "provenance": {"git_sha": "0" * 40}}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from test_resolve import written
 from resparse import runner
 from resparse.errors import RunFailed, UsageError
 from resparse.freeze import clean_commit
+from resparse.how import How
 from resparse.record import RunStore
 from resparse.trainer import Stopped
 from resparse.worker import code_of, train_and_commit
@@ -28,7 +29,7 @@ def store(tmp_path):
 
 def run_all(runs, store):
     return runner.run_all(
-        runs, store, data_root=None, device="cpu", workers=2, notify=quiet
+        runs, store, data_root=None, how=How(), workers=2, notify=quiet
     )  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def test_a_training_may_have_processes_of_its_own(store, monkeypatch):
 def test_code_edited_meanwhile_is_refused_and_its_checkpoints_set_aside(store, tmp_path):
     run = make_run("set")
     folder = store.folder(run).path
-    facts = {"data_root": None, "device": "cpu", "provenance": {}}
+    facts = {"data_root": None, "how": How(), "provenance": {}}
     with pytest.raises(Stopped):
         train_and_commit(run, store, code=code_of(run), stop_after=7, **facts)
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -9,10 +9,11 @@ import torch
 from conftest import PER_EPOCH, Watched, counts_of, make_run, part, train_to
 from safetensors.torch import load_file
 
+from resparse.beginning import start
 from resparse.data import digits
+from resparse.how import How
 from resparse.models import build_model
 from resparse.trainer import train_steps
-from resparse.training import start
 
 PLAIN = {"lr": 0.05, "lr_shape": "steps", "nesterov": False, "weight_decay": 0.0}
 RECIPES = {
@@ -77,7 +78,7 @@ def install(model, velocity, old, new):
 
 def follow(run, steps):
     """Train, do the same by hand beside it, and compare after every step."""
-    t = start(run, digits.load(), counts_of(run), None, torch.device("cpu"))
+    t = start(run, digits.load(), counts_of(run), None, How())
     model, velocity, training = copy.deepcopy(t.model).train(), {}, train_steps(t, steps)
     batches = digits.load().train_batches(run.seed, run.recipe.batch_size, 0, steps)
     for step, (images, labels) in enumerate(batches):

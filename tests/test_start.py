@@ -21,13 +21,14 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from resparse import registry, training
+from resparse.beginning import scored, start
 from resparse.data import digits
 from resparse.distributions import layer_counts
+from resparse.how import How
 from resparse.models import build_model, maskable
 from resparse.record import RunStore
 from resparse.seeds import derive
 from resparse.trainer import train_steps
-from resparse.training import scored, start
 
 CPU = torch.device("cpu")
 
@@ -64,7 +65,7 @@ def test_ltr_starts_from_the_parents_snapshot(tmp_path):
     run = make_run("ltr")
     parent = parent_of(run, tmp_path)
     assert parent is not None
-    t = start(run, digits.load(), counts_of(run), parent, torch.device("cpu"))
+    t = start(run, digits.load(), counts_of(run), parent, How())
     assert t.progress.step == REWIND
     for name, tensor in t.model.state_dict().items():
         mask = parent[0].masks.get(name.removesuffix(".weight"))

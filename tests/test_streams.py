@@ -5,10 +5,11 @@ import torch
 from conftest import counts_of, make_run
 
 from resparse import registry
+from resparse.beginning import start
 from resparse.data import digits
+from resparse.how import How
 from resparse.masks import Change
 from resparse.trainer import train_steps
-from resparse.training import start
 
 
 def draws(method, seed, monkeypatch):
@@ -31,7 +32,7 @@ def draws(method, seed, monkeypatch):
         for call in ("init_masks", "observe", "update_masks"):
             patch.setattr(cls, call, watched(call))
         run = make_run(method, seed=seed)
-        t = start(run, digits.load(), counts_of(run), None, torch.device("cpu"))
+        t = start(run, digits.load(), counts_of(run), None, How())
         list(train_steps(t, 12))
     return found
 

@@ -6,16 +6,17 @@ import pytest
 import torch
 from conftest import STEPS, counts_of, make_run, parent_of, train_to
 
+from resparse.beginning import start
 from resparse.data import digits
+from resparse.how import How
 from resparse.masks import Change
 from resparse.models import maskable
 from resparse.trainer import Stopped, train_steps
-from resparse.training import start
 
 
 def start_of(method, **fields):
     run = make_run(method, **fields)
-    return start(run, digits.load(), counts_of(run), None, torch.device("cpu"))
+    return start(run, digits.load(), counts_of(run), None, How())
 
 
 def test_set_plus_explores_exactly_its_expectation(tmp_path):
@@ -155,5 +156,5 @@ def test_an_interval_is_from_update_to_update(ends, lived):
 
 def test_a_rewound_network_has_trained_nothing_before_its_start(tmp_path):
     run = make_run("ltr")
-    t = start(run, digits.load(), counts_of(run), parent_of(run, tmp_path), torch.device("cpu"))
+    t = start(run, digits.load(), counts_of(run), parent_of(run, tmp_path), How())
     assert t.progress.step == t.progress.installed == run.start_step > 0

@@ -39,7 +39,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val", metavar="N", help=text)
     text = "also note the best epoch on the test images, as some papers report it"
     parser.add_argument("--test-every-epoch", action="store_true", help=text)
+    text = "another than the workload's: fp32, tf32, bf16, fp16, or half: bf16, fp16 on a V100"
+    parser.add_argument("--precision", metavar="NAME", help=text)
     options.device(parser)
+    text = "threads of one run (default: 1); their number is in the last bits of the numbers"
+    parser.add_argument("--threads", type=options.whole, default=1, metavar="N", help=text)
+    text = "parts that each batch is computed in, where memory does not hold it whole"
+    parser.add_argument("--accumulate", type=options.whole, default=1, metavar="N", help=text)
+    text = "convolutions in NHWC, as GPUs with half precision want them"
+    parser.add_argument("--channels-last", action="store_true", help=text)
+    parser.add_argument("--compile", action="store_true", help="by torch.compile")
     options.runs(parser)
     options.workers(parser)
 
@@ -48,6 +57,7 @@ def execute(given: argparse.Namespace) -> int:
     """Train what is missing; print a line a record, or JSON."""
     from resparse import api
     from resparse.artifact import ROOT
+    from resparse.how import How
     from resparse.progress import Progress
     from resparse.record import RunStore
     from resparse.resolve import resolve_method
@@ -71,14 +81,22 @@ def execute(given: argparse.Namespace) -> int:
         rewind=given.rewind,
         val=given.val,
         test_every_epoch=given.test_every_epoch,
+        precision=given.precision,
         store=store,
         data_root=folder,
     )
-    how = {"device": given.device, "data_root": folder, "workers": given.workers}
+    how = How(
+        device=given.device,
+        threads=given.threads,
+        accumulate=given.accumulate,
+        channels_last=given.channels_last,
+        compile=given.compile,
+    )
     todo = pending(runs, store, rerun_stale=True)
     total = len({run.key for run in (*runs, *todo)})  # parents as well
     with Progress(total, total - len(todo), quiet=given.json) as progress:
-        done = api.train(runs, problem, store, notify=progress.notify, **how)
+        where = {"data_root": folder, "workers": given.workers}
+        done = api.train(runs, problem, store, how=how, notify=progress.notify, **where)
     if given.json:
         print(json.dumps([vars(record) for record in done], indent=1))
     else:

@@ -1,0 +1,40 @@
+"""How a run is computed: its time, its memory, and its last bits; never what is trained."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from resparse.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """What a run's command says beside its configuration; kept in the record's provenance."""
+
+    device: str = "cpu"
+    threads: int = 1
+    accumulate: int = 1  # parts of a step's batch; their gradients add up to the whole batch's
+    channels_last: bool = False  # convolutions in NHWC, as GPUs with half precision want them
+    compile: bool = False  # by torch.compile
+
+    def require(self, precision: str, batch_size: int) -> None:
+        """Raise UsageError naming what does not go with the run's precision or batch."""
+        if self.threads < 1:
+            raise UsageError(f"threads = {self.threads}; valid: 1 or more")
+        if self.accumulate < 1 or batch_size % self.accumulate:
+            raise UsageError(
+                f"accumulate = {self.accumulate} parts of batches of {batch_size}; valid: a divisor"
+            )
+        if precision == "portable" and self != How():
+            said = {k: v for k, v in self.facts().items() if v != getattr(How(), k)}
+            given = ", ".join(f"{name} = {value}" for name, value in said.items())
+            raise UsageError(f"{given} in portable numerics; valid: none of these, or another run")
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether its device is a GPU."""
+        return self.device.startswith("cuda")
+
+    def facts(self) -> dict[str, Any]:
+        """By name."""
+        return dataclasses.asdict(self)

@@ -1,0 +1,71 @@
+"""How a run is saved, and how it continues bit for bit."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from resparse.checkpoint import load_checkpoint, save_checkpoint
+from resparse.masks import moments
+from resparse.record import RunFolder
+from resparse.training import Progress, Training, model_state
+
+MASKS = ("mask", "ever", "trained")
+
+
+def save(t: Training, folder: RunFolder) -> None:
+    """Write a checkpoint of all that the next step depends on."""
+    tensors = model_state(t)
+    tensors |= {f"mask/{name}": mask for name, mask in t.masks.mask.items()}
+    tensors |= {f"ever/{name}": ever for name, ever in t.masks.ever.items()}
+    tensors |= {f"trained/{name}": trained for name, trained in t.masks.trained.items()}
+    tensors |= {f"state/{name}": value for name, value in t.method.state.items()}
+    for name, parameter in t.model.named_parameters():
+        for moment in moments(t.optimizer, parameter):
+            tensors[f"momentum/{name}"] = moment
+    t.progress.loss_sum = float(t.watch.loss)
+    t.progress.scaler = t.scaler.state_dict() if t.scaler else {}
+    tensors["rng"] = torch.get_rng_state()
+    save_checkpoint(folder.path, t.progress.step, tensors, dataclasses.asdict(t.progress))
+    folder.event(event="checkpoint", step=t.progress.step)
+
+
+def _laid(tensor: Tensor, weight: Tensor) -> Tensor:
+    """The tensor in the order of memory that ``weight`` has: fused steps run along both."""
+    made = torch.empty_like(weight, dtype=tensor.dtype, requires_grad=False)
+    return made.copy_(tensor)
+
+
+def resume(t: Training, folder: RunFolder) -> None:
+    """Continue from the newest sound checkpoint in ``folder``, if there is one."""
+    found = load_checkpoint(
+        folder.path, lambda what: folder.event(event="damaged checkpoint passed over", what=what)
+    )
+    if found is None:
+        return
+    step, tensors, state = found
+    state["forward"] = [tuple(pair) for pair in state["forward"]]
+    t.progress = Progress(**state)
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {
+            name.removeprefix(prefix): value.to(t.device)
+            for name, value in tensors.items()
+            if name.startswith(prefix)
+        }
+
+    t.model.load_state_dict(part("model/"))
+    weights = t.masks.weights
+    masks = ({n: _laid(m, weights[n]) for n, m in part(f"{of}/").items()} for of in MASKS)
+    t.masks.restore(*masks)
+    t.method.state = part("state/")
+    momentum = part("momentum/")
+    for name, parameter in t.model.named_parameters():
+        if name in momentum:
+            moment = _laid(momentum[name], parameter)
+            t.optimizer.state[parameter] = {"momentum_buffer": moment}
+    t.watch.loss.fill_(t.progress.loss_sum)
+    if t.scaler is not None:
+        t.scaler.load_state_dict(t.progress.scaler)
+    torch.set_rng_state(tensors["rng"])
+    folder.event(event="resumed", step=step)

@@ -1,0 +1,58 @@
+"""Whether every step was finite, found on the device, so that the loop need not wait for it."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class Diverged(Exception):
+    """What is not finite ends a run at ``step``; it is recorded, not lost."""
+
+    def __init__(self, said: str, step: int) -> None:
+        super().__init__(said)
+        self.step = step
+
+
+class Watch:
+    """Sums the losses and remembers the first step whose loss or gradients were not finite.
+
+    On a CPU that step raises at once. On a GPU asking would stop the queue, so that ``require``
+    is called at every ``every``-th step; until then ``skip`` holds each later optimizer step back
+    (it is the ``found_inf`` of torch's fused optimizers): the weights stay those before the step.
+    """
+
+    def __init__(self, device: torch.device, *, every: int) -> None:
+        self.every = every
+        self.loss = torch.zeros((), dtype=torch.float64, device=device)  # sum of the steps so far
+        self.skip = torch.zeros((), device=device)  # 1.0 from the first bad step on
+        self._first = torch.full((), -1, dtype=torch.int64, device=device)
+        self._names = ["loss"]
+        self._sizes = torch.zeros(1, device=device)  # of the loss and each gradient, then
+
+    def note(self, step: int, loss: Tensor, grads: Mapping[str, Tensor]) -> None:
+        """Add a step's loss; look at it and at ``grads``, by parameter, before they are used."""
+        loss, self._names = loss.detach(), ["loss", *grads]
+        norms = torch._foreach_norm(list(grads.values()), float("inf")) if grads else []
+        sizes = torch.stack([loss, *norms])
+        good, bad = self._first < 0, ~sizes.isfinite().all()
+        self._sizes = torch.where(good, sizes, self._sizes)
+        self._first = torch.where(good & bad, step, self._first)
+        self.skip.copy_(self._first >= 0)
+        self.loss += torch.where(self._first < 0, loss.double(), 0.0)
+
+    def take(self) -> float:
+        """The sum of the losses so far, which starts again from 0; waits for the device."""
+        value = float(self.loss)
+        self.loss.zero_()
+        return value
+
+    def require(self) -> None:
+        """Raise Diverged naming the first step that was not finite, and what was not."""
+        step = int(self._first)
+        if step < 0:
+            return
+        named = zip(self._names, self._sizes.tolist(), strict=True)
+        name, value = next(pair for pair in named if not abs(pair[1]) < float("inf"))
+        said = f"loss is {value}" if name == "loss" else f"gradient of {name} is not finite"
+        raise Diverged(f"{said} at step {step}", step)
