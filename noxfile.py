@@ -103,11 +103,22 @@ command("data", "Prepare or verify a dataset: -- prepare cifar10, -- verify cifa
 command("bench", "Time masks, FFCV against torch, data in memory: -- masks, -- loaders, -- memory.")
 
 
-@nox.session
-def tests(session: nox.Session) -> None:
-    """Pytest on two workers of one thread each; what follows -- goes to pytest."""
-    run = ("-m", "pytest", "-n", "2", *session.posargs)
-    session.run(environment(session), *run, env={"OMP_NUM_THREADS": "1"})
+def testing(name: str, summary: str, line: str, lock: str = LOCK) -> None:
+    """Make a session of a Python program; what follows -- goes to it."""
+
+    def run(session: nox.Session) -> None:
+        program = (environment(session, lock), *line.split(), *session.posargs)
+        session.run(*program, env={"OMP_NUM_THREADS": "1"})
+
+    run.__doc__ = summary
+    nox.session(run, name=name)
+
+
+testing("tests", "Pytest on two workers of one thread each.", "-m pytest -n 2")
+testing("faults", "Inject each fault that a training survives.", "-m pytest -n 2 -m fault")
+testing("slurm", "A table through a Slurm of one node, started here.", "-m pytest -m slurm -s")
+testing("v100", "Tests under the last torch with wheels for sm_70.", "-m pytest", lock="v100")
+testing("mutants", "Whether tests see the faults of tests/mutants*.toml.", "tests/mutants.py")
 
 
 @nox.session
@@ -135,15 +146,3 @@ def lock(session: nox.Session) -> None:
         sources = "requirements/build.in" if name == "build" else project
         line = f"{COMPILE} --no-header -q {sources} -o requirements/{name}.lock".split()
         session.run(find_uv(session), *line, *session.posargs)
-
-
-@nox.session
-def mutants(session: nox.Session) -> None:
-    """Whether the tests see every fault of tests/mutants*.toml; names after -- try only these."""
-    session.run(environment(session), "tests/mutants.py", *session.posargs)
-
-
-@nox.session
-def v100(session: nox.Session) -> None:
-    """The tests under the last torch whose wheels carry sm_70, in an environment of its own."""
-    session.run(environment(session, "v100"), "-m", "pytest", *session.posargs)
