@@ -103,22 +103,22 @@ command("data", "Prepare or verify a dataset: -- prepare cifar10, -- verify cifa
 command("bench", "Time masks, FFCV against torch, data in memory: -- masks, -- loaders, -- memory.")
 
 
-def testing(name: str, summary: str, line: str, lock: str = LOCK) -> None:
+def program(name: str, summary: str, line: str, lock: str = LOCK) -> None:
     """Make a session of a Python program; what follows -- goes to it."""
 
     def run(session: nox.Session) -> None:
-        program = (environment(session, lock), *line.split(), *session.posargs)
-        session.run(*program, env={"OMP_NUM_THREADS": "1"})
+        whole = (environment(session, lock), *line.split(), *session.posargs)
+        session.run(*whole, env={"OMP_NUM_THREADS": "1"})
 
     run.__doc__ = summary
     nox.session(run, name=name)
 
 
-testing("tests", "Pytest on two workers of one thread each.", "-m pytest -n 2")
-testing("faults", "Inject each fault that a training survives.", "-m pytest -n 2 -m fault")
-testing("slurm", "A table through a Slurm of one node, started here.", "-m pytest -m slurm -s")
-testing("v100", "Tests under the last torch with wheels for sm_70.", "-m pytest", lock="v100")
-testing("mutants", "Whether tests see the faults of tests/mutants*.toml.", "tests/mutants.py")
+program("tests", "Pytest on two workers of one thread each.", "-m pytest -n 2")
+program("faults", "Inject each fault that a training survives.", "-m pytest -n 2 -m fault")
+program("slurm", "A table through a Slurm of one node, started here.", "-m pytest -m slurm -s")
+program("v100", "Tests under the last torch with wheels for sm_70.", "-m pytest", lock="v100")
+program("mutants", "Whether tests see the faults of tests/mutants*.toml.", "tests/mutants.py")
 
 
 @nox.session
