@@ -173,9 +173,14 @@ class Masks:
             self.ever[name], self.trained[name] = ever[name], trained[name]
 
     def mask_gradients(self) -> None:
-        """Zero the gradients outside the masks, in place, in one fused call."""
-        grads = [w.grad for w in self.weights.values() if w.grad is not None]
-        torch._foreach_mul_(grads, [self._factor[n] for n in self.weights])
+        """Zero the gradients outside the masks, in place, in one fused call.
+
+        Layers whose mask is full are left out, as all of a dense network's.
+        """
+        grads = {n: w.grad for n, w in self.weights.items() if self._nnz[n] < w.numel()}
+        given = {n: grad for n, grad in grads.items() if grad is not None}
+        if given:
+            torch._foreach_mul_(list(given.values()), [self._factor[n] for n in given])
 
     def layers(
         self, grads: Mapping[str, Tensor] | None, optimizer: torch.optim.Optimizer

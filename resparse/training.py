@@ -19,7 +19,7 @@ from resparse.masks import Change, Layer, Masks
 from resparse.method import Method
 from resparse.record import Run
 from resparse.seeds import derive
-from resparse.watch import Diverged, Watch
+from resparse.watch import Diverged, Watch, finite_where_all_are
 
 NEVER = -1  # no update is postponed
 Lap = Callable[[str], None]  # told the name of a part of the work when that part ends
@@ -118,8 +118,8 @@ class Training:
         """Whether the scaler will hold this step back: its scale was too large for fp16."""
         if self.scaler is None:
             return False
-        sizes = torch._foreach_norm(list(self.gradients().values()), float("inf"))
-        return not bool(torch.stack(sizes).isfinite().all())
+        sizes = torch.stack(finite_where_all_are(list(self.gradients().values())))
+        return not bool(sizes.isfinite().all())
 
     def may_update(self, step: int, planned: int) -> bool:
         """Whether masks move now: ``planned`` says of which step; one that is skipped postpones.

@@ -6,10 +6,11 @@ import json
 from resparse.commands import options
 from resparse.errors import Missing, UsageError
 
-SUMMARY = "time masks or data against training, or ffcv against torch, and hold them to limits"
+SUMMARY = "time masks, steps or data, or ffcv against torch, and hold them to limits"
 EXAMPLE = "resparse bench masks --model mlp --method rigl"
 OWN = {  # what is timed: its options
     "masks": ("model", "method", "threads", "updates"),
+    "step": ("model", "threads"),
     "loaders": ("data_root", "images", "workers", "batch"),
     "memory": ("data_root", "images", "threads", "dataset"),
 }
@@ -19,11 +20,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """What to time, on how many threads."""
     options.json_option(parser)
     parser.add_argument("what", choices=tuple(OWN))
-    text = "masks: mlp or wrn22_2; repeatable (default: both)"
+    text = "masks, step: mlp, wrn22_2, on a GPU resnet50 (step); repeatable (default: all)"
     parser.add_argument("--model", action="append", metavar="M", help=text)
     text = "masks: repeatable (default: all in methods/)"
     parser.add_argument("--method", action="append", metavar="M", help=text)
-    text = "masks, memory: threads of a run (default: 1, as records are made)"
+    text = "masks, memory, step: threads (default: 1, as records are made; step: all cores)"
     parser.add_argument("--threads", type=options.whole, metavar="N", help=text)
     text = "masks: updates to time for each method (default: 10 on mlp, 2 on wrn22_2)"
     parser.add_argument("--updates", type=options.whole, metavar="N", help=text)
@@ -46,7 +47,9 @@ def execute(given: argparse.Namespace) -> int:
             option = f"--{name.replace('_', '-')}"
             takers = " and ".join(what for what, names in OWN.items() if name in names)
             raise UsageError(f"bench {given.what} {option}; valid: only for bench {takers}")
-    return {"masks": _masks, "loaders": _loaders, "memory": _memory}[given.what](given)
+    return {"masks": _masks, "step": _step, "loaders": _loaders, "memory": _memory}[given.what](
+        given
+    )
 
 
 def _masks(given: argparse.Namespace) -> int:
@@ -66,6 +69,25 @@ def _masks(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps([row.as_json() for row in rows], indent=1))
     bench.require_within(rows)
+    return 0
+
+
+def _step(given: argparse.Namespace) -> int:
+    import os
+
+    from resparse import bench, bench_step
+
+    threads = given.threads or len(os.sched_getaffinity(0))
+    if not given.json:
+        batch, images = bench.BATCH, bench_step.IMAGES
+        print(f"batch {batch}, density {bench_step.DENSITY}, epochs of {images:,} images, data")
+        print(f"included; load {os.getloadavg()[0]:.1f}")
+        print(bench_step.HEADER, flush=True)
+    say = (lambda line: None) if given.json else (lambda line: print(line, flush=True))
+    rows = bench_step.step_report(given.model or [], threads, say)
+    if given.json:
+        print(json.dumps([row.as_json() for row in rows], indent=1))
+    bench_step.require_quick(rows)
     return 0
 
 

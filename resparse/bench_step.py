@@ -1,0 +1,189 @@
+"""A whole training step, data included: dense beside masked, in one process, in turn.
+
+The masked step is of static masks: what moving them costs is ``bench masks``. A dense network's
+gradients are not multiplied by anything.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+
+import torch
+
+from resparse import precision
+from resparse.beginning import start
+from resparse.bench import BATCH, CLASSES, IMAGE, STEPS, bench_run
+from resparse.data.memory import InMemory
+from resparse.distributions import layer_counts
+from resparse.errors import UsageError, VerdictFailed
+from resparse.how import How
+from resparse.models import build_model, maskable
+from resparse.seeds import generator
+from resparse.trainer import train_steps
+from resparse.training import Training
+
+IMAGES = 45_000  # an epoch of CIFAR with a tenth held out
+DENSITY = 0.05
+MOST_OVERHEAD = 5.0  # percent of a dense step
+MOST_EPOCH_S = {("mlp", "fp32"): 8.0, ("mlp", "bf16"): 3.5}  # on two cores
+ON_CPU, ON_GPU = ("mlp", "wrn22_2"), ("mlp", "wrn22_2", "resnet50")
+ROUNDS, WARMUP = 9, 3
+ROUND_STEPS = {"mlp": 40, "wrn22_2": 2, "resnet50": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Medians over rounds of a mean step, of two trainings that took turns."""
+
+    model: str
+    precision: str
+    device: str
+    threads: int
+    dense_ms: float
+    masked_ms: float
+
+    @property
+    def overhead(self) -> float:
+        """Percent that the masked step is longer."""
+        return 100.0 * (self.masked_ms / self.dense_ms - 1.0)
+
+    @property
+    def epoch_s(self) -> float:
+        """An epoch of IMAGES images, masked."""
+        return self.masked_ms / 1e3 * (IMAGES // BATCH)
+
+    @property
+    def most_epoch_s(self) -> float | None:
+        """What an epoch is held to, where it is: on two cores."""
+        on_two = self.device == "cpu" and self.threads == 2
+        return MOST_EPOCH_S.get((self.model, self.precision)) if on_two else None
+
+    def faults(self) -> list[str]:
+        """Sentences on what is over its limit."""
+        said, limit = [], self.most_epoch_s
+        where = f"{self.model} in {self.precision}"
+        if not self.overhead <= MOST_OVERHEAD:
+            said.append(f"{where}: masking is {self.overhead:.1f} % (limit {MOST_OVERHEAD:g} %)")
+        if limit is not None and not self.epoch_s <= limit:
+            said.append(f"{where}: an epoch takes {self.epoch_s:.1f} s (limit {limit:g} s)")
+        return said
+
+    def as_json(self) -> dict[str, object]:
+        """All fields and what follows of them."""
+        more = {name: getattr(self, name) for name in ("overhead", "epoch_s", "most_epoch_s")}
+        return asdict(self) | more | {"faults": self.faults()}
+
+
+def random_cifar() -> InMemory:
+    """IMAGES random images of CIFAR's shape, cropped and flipped as its are."""
+    rng = generator(0, "bench")
+    images = torch.randint(0, 256, (IMAGES, *IMAGE), generator=rng, dtype=torch.uint8)
+    labels = torch.randint(0, CLASSES, (IMAGES,), generator=rng)
+    splits = {"train": (images, labels)}
+    return InMemory("random", CLASSES, splits, mean=127.5, std=73.9, pad=4, flip=True)
+
+
+def has_bf16() -> bool:
+    """Whether products of bf16 are quicker than of fp32 here: the CPU has instructions for them."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return "AVX512" in capability and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def training(model: str, method: str, kind: str, how: How, data: InMemory) -> Training:
+    """A run as long as the paper's at DENSITY, before its first step."""
+    steps = STEPS.get(model, STEPS["wrn22_2"])
+    weights = maskable(build_model(model, CLASSES, IMAGE, 0))
+    known = bench_run("mlp", method, data.sha256)
+    run = replace(
+        known,
+        model=model,
+        precision=kind,
+        density=1.0 if method == "dense" else DENSITY,
+        recipe=replace(known.recipe, steps=steps),
+    )
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    return start(run, data, layer_counts(run.distribution, shapes, run.density), None, how)
+
+
+def step_row(model: str, kind: str, how: How, data: InMemory, clock: Callable[[], float]) -> Row:
+    """Time both trainings, a round of steps each in turn, after a warm-up of both."""
+    pair = [training(model, method, kind, how, data) for method in ("dense", "static")]
+    took: list[list[float]] = [[], []]
+    count = ROUND_STEPS[model]
+    steps = [train_steps(t, WARMUP + ROUNDS * count) for t in pair]
+    for of_one in steps:
+        for _ in range(WARMUP):
+            next(of_one)
+    for _ in range(ROUNDS):
+        for times, of_one in zip(took, steps, strict=True):
+            _synchronise(how)
+            began = clock()
+            for _ in range(count):
+                next(of_one)
+            _synchronise(how)
+            times.append((clock() - began) / count)
+    dense, masked = (1e3 * median(times) for times in took)
+    return Row(
+        model=model,
+        precision=kind,
+        device=torch.cuda.get_device_name() if how.on_gpu else "cpu",
+        threads=how.threads,
+        dense_ms=dense,
+        masked_ms=masked,
+    )
+
+
+def _synchronise(how: How) -> None:
+    if how.on_gpu:
+        torch.cuda.synchronize()
+
+
+def step_report(
+    models: Iterable[str], threads: int, say: Callable[[str], None] = lambda line: None
+) -> list[Row]:
+    """Each model in fp32, and in half precision where this device is made for it.
+
+    On a GPU where there is one. Raises UsageError for a model that is not timed here.
+    """
+    gpu = torch.cuda.is_available()
+    valid = ON_GPU if gpu else ON_CPU
+    models = list(models) or list(valid)
+    if wrong := [model for model in models if model not in valid]:
+        raise UsageError(f"bench step --model {wrong[0]}; valid here: {', '.join(valid)}")
+    how = How(device="cuda", channels_last=True) if gpu else How(threads=threads)
+    half = [precision.half()] if gpu or has_bf16() else []
+    if not half:
+        say("bf16: this CPU has no instructions for it, so it is not timed")
+    data, rows = random_cifar().to(torch.device(how.device)), []
+    before = torch.get_num_threads()
+    try:
+        for model in models:
+            for kind in ("fp32", *half):
+                precision.enter(kind, how.threads)
+                rows.append(step_row(model, kind, how, data, time.perf_counter))
+                say(line(rows[-1]))
+    finally:
+        precision.enter("fp32", before)
+    return rows
+
+
+HEADER = (
+    f"{'model':9} {'precision':>9} {'threads':>7} {'dense ms':>9} {'masked ms':>9}"
+    f" {'overhead %':>10} {'epoch s':>8} {'limit s':>8}"
+)
+
+
+def line(row: Row) -> str:
+    """One row of the table under HEADER; over a limit, it says so."""
+    limit = "" if row.most_epoch_s is None else f"{row.most_epoch_s:.1f}"
+    return (
+        f"{row.model:9} {row.precision:>9} {row.threads:7} {row.dense_ms:9.2f} {row.masked_ms:9.2f}"
+        f" {row.overhead:10.2f} {row.epoch_s:8.2f} {limit:>8}{'  OVER' * bool(row.faults())}"
+    )
+
+
+def require_quick(rows: Iterable[Row]) -> None:
+    """Raise VerdictFailed with all that is over its limit."""
+    if said := [sentence for row in rows for sentence in row.faults()]:
+        raise VerdictFailed("; ".join(said))

@@ -1,0 +1,95 @@
+"""What is timed of a step, and what it is held to."""
+
+import json
+
+import pytest
+import torch
+
+from resparse import bench_step
+from resparse.__main__ import main
+from resparse.bench_step import Row, line, require_quick, step_row, training
+from resparse.errors import UsageError, VerdictFailed
+from resparse.how import How
+
+
+def row(model="mlp", precision="fp32", threads=2, dense_ms=20.0, masked_ms=20.8, device="cpu"):
+    return Row(
+        model=model,
+        precision=precision,
+        device=device,
+        threads=threads,
+        dense_ms=dense_ms,
+        masked_ms=masked_ms,
+    )
+
+
+def test_overhead_and_epoch_by_hand():
+    found = row()
+    assert found.overhead == pytest.approx(4.0)
+    assert found.epoch_s == pytest.approx(0.0208 * 351)
+    assert line(found).split() == ["mlp", "fp32", "2", "20.00", "20.80", "4.00", "7.30", "8.0"]
+
+
+def test_an_epoch_is_held_to_its_time_on_two_cores_only():
+    assert row(precision="bf16").most_epoch_s == 3.5
+    assert row(threads=1).most_epoch_s is None
+    assert row(device="a GPU").most_epoch_s is None
+    assert row(model="wrn22_2").most_epoch_s is None
+
+
+def test_what_is_quick_enough_passes():
+    require_quick([row(dense_ms=22.0, masked_ms=22.7)])  # 7.97 s
+
+
+@pytest.mark.parametrize(
+    ("slow", "said"),
+    [
+        (row(masked_ms=21.1), r"mlp in fp32: masking is 5.5 % \(limit 5 %\)$"),
+        (row(dense_ms=23.0, masked_ms=23.0), r"mlp in fp32: an epoch takes 8.1 s \(limit 8 s\)$"),
+        (row(dense_ms=20.0, masked_ms=30.0), r"masking is 50.0 % .*; mlp in fp32: an epoch"),
+        (row(dense_ms=float("nan")), r"masking is nan %"),
+    ],
+)
+def test_what_is_too_slow_fails(slow, said):
+    assert line(slow).endswith("  OVER")
+    with pytest.raises(VerdictFailed, match=said):
+        require_quick([row(), slow])
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(bench_step, "IMAGES", 1280)
+    monkeypatch.setattr(bench_step, "ROUNDS", 2)
+    monkeypatch.setattr(bench_step, "ROUND_STEPS", {"mlp": 2})
+    return bench_step.random_cifar()
+
+
+def test_both_trainings_take_turns_and_a_round_is_many_steps(few):
+    """The clock adds 1 a look: a round of two steps takes (1 - 0) / 2."""
+    ticks = iter(range(8))
+    found = step_row("mlp", "fp32", How(), few, lambda: next(ticks))
+    assert (found.dense_ms, found.masked_ms) == (500.0, 500.0)
+    assert next(ticks, None) is None
+
+
+def test_only_the_masked_training_has_weights_outside(few):
+    dense, static = (training("mlp", m, "fp32", How(), few) for m in ("dense", "static"))
+    assert dense.masks.nnz() == dense.method.sizes
+    assert sum(static.masks.nnz().values()) == round(0.05 * 3_675_136)
+    assert static.run.recipe.batch_size == 128
+
+
+def test_a_model_that_is_not_timed_here_is_refused():
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="--model resnet50; valid here: mlp, wrn22_2"):
+            bench_step.step_report(["resnet50"], 1)
+
+
+def test_the_command_prints_rows_or_json_and_its_verdict(monkeypatch, capsys):
+    found = row(masked_ms=22.0)
+    monkeypatch.setattr(bench_step, "step_report", lambda models, threads, say: [found])
+    assert main(["bench", "step", "--json"]) == 1
+    printed = capsys.readouterr()
+    assert "masking is 10.0 %" in printed.err
+    (said,) = json.loads(printed.out)
+    assert (said["model"], said["faults"]) == ("mlp", found.faults())
