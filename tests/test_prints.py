@@ -46,7 +46,7 @@ def checkout(tmp_path_factory):
         text = text.replace(lengths, "[1]")
     written(folder / PANEL, text)
     code = (folder / "resparse/workloads.py").read_text()
-    assert code.count("epochs=50, lr=0.1, lr_shape") == 2
+    assert code.count("epochs=50, lr=0.1, lr_shape") == 1  # of SMOKE
     written(
         folder / "resparse/workloads.py",
         code.replace("epochs=50, lr=0.1, lr_shape", "epochs=2, lr=0.1, lr_shape"),

@@ -20,7 +20,7 @@ from conftest import (
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from resparse import registry, training
+from resparse import beginning, registry
 from resparse.beginning import scored, start
 from resparse.data import digits
 from resparse.distributions import layer_counts
@@ -40,7 +40,7 @@ def fresh(seed=0):
 
 def started(method, data=None, parent=None, **fields):
     run = make_run(method, **fields)
-    return start(run, data or digits.load(), counts_of(run), parent, CPU)
+    return start(run, data or digits.load(), counts_of(run), parent, How())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -49,7 +49,7 @@ def test_a_run_starts_from_the_weights_that_its_seed_draws(method, tmp_path):
         assert PARENTS[method][1] > 0  # rewound: test_ltr_starts_from_the_parents_snapshot
         return
     run = make_run(method)
-    t = start(run, digits.load(), counts_of(run), parent_of(run, tmp_path), CPU)
+    t = start(run, digits.load(), counts_of(run), parent_of(run, tmp_path), How())
     order = torch.get_rng_state()
     torch.manual_seed(derive(run.seed, "train"))
     assert torch.equal(order, torch.get_rng_state())
@@ -152,7 +152,7 @@ def test_another_scoring_batch_is_another_mask(method):
 
 def test_a_ticket_reads_its_dense_parents_final_weights_from_the_store(tmp_path, monkeypatch):
     run, store = make_run("lth"), RunStore(tmp_path)
-    assert training.parent_of(make_run("static"), store) is None
+    assert beginning.parent_of(make_run("static"), store) is None
     assert run.parent is not None
     assert (run.parent.method, run.start_step) == ("dense", 0)
     folder = new_folder(store.folder(run.parent).path)
@@ -164,7 +164,7 @@ def test_a_ticket_reads_its_dense_parents_final_weights_from_the_store(tmp_path,
     flops = {"train_flops": {"init": 1.0, "train": 40.0, "parent": 2.0}}
     record = type("Record", (), {"outcome": flops})()
     monkeypatch.setattr(RunStore, "record", lambda self, run: record)
-    found = training.parent_of(run, store)
+    found = beginning.parent_of(run, store)
     assert found is not None
     parent, network = found
     assert network is None  # the run draws its parent's first weights itself
@@ -229,7 +229,7 @@ def test_its_count_is_the_nearest_that_scaling_all_widths_alike_reaches(density)
     shapes = {name: tuple(weight.shape) for name, weight in maskable(fresh()).items()}
     counts = layer_counts("erk", shapes, density)
     run = make_run("small_dense")
-    t = start(run, digits.load(), counts, None, CPU)
+    t = start(run, digits.load(), counts, None, How())
     reachable = set()
     for i in range(1, 4001):  # the width as a share, in steps of 1/4000
         widths = [max(1, round(i / 4000 * n)) for n in (4, 8, 16)]
