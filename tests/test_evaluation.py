@@ -14,6 +14,7 @@ from resparse.data.order import Share, own_share
 from resparse.errors import RunFailed
 from resparse.outcome import correct, end_epoch
 from resparse.training import Progress
+from resparse.watch import Watch
 
 LABELS, RIGHT = [8, 1, 7, 8, 7, 0, 5], 2  # neither two processes nor three share them evenly
 
@@ -47,7 +48,8 @@ def training(twice=0):
     data.twice = twice
     model[1].weight.data.zero_()
     model[1].bias.data = F.one_hot(data.splits["test"][1][0], 10).float()
-    return SimpleNamespace(model=model, forward=model, data=data, device=torch.device("cpu"))
+    watch = Watch(torch.device("cpu"), every=1)
+    return SimpleNamespace(model=model, forward=model, data=data, watch=watch)
 
 
 def counted(rank, world, folder, twice):
@@ -101,10 +103,12 @@ def test_a_loader_that_leaves_images_out_is_refused():
 
 def test_an_epochs_loss_is_the_mean_of_its_own_steps():
     run = SimpleNamespace(recipe=SimpleNamespace(steps=4), test_every_epoch=False)
-    t, progress = training(), Progress(step=3, loss_sum=6.0, loss_steps=3)
+    t, progress = training(), Progress(step=3, loss_steps=3)
     t.progress, t.run, t.announced = progress, run, lambda step: 1
+    for step, loss in enumerate((1.0, 2.0, 3.0)):
+        t.watch.note(step, torch.tensor(loss), {})
     end_epoch(t, 1)
-    progress.loss_sum += 5.0
+    t.watch.note(3, torch.tensor(5.0), {})
     progress.loss_steps += 1
     end_epoch(t, 2)
     assert progress.train_loss == [2.0, 5.0]
