@@ -43,6 +43,7 @@ def run(
     accumulate: int = 1,
     channels_last: bool = False,
     compile: bool = False,
+    tensorboard: bool = False,
     runs: str | Path | None = None,
     data_root: str | Path | None = None,
 ) -> Record:
@@ -61,7 +62,8 @@ def run(
     (top1_best_test), which is no estimate of accuracy: some papers report it.
 
     ``precision`` is another than the workload's (see precision; "half": bf16, or fp16 on a GPU
-    that has none); ``device`` to ``compile`` say how it is computed (see How), not what.
+    that has none); ``device`` to ``compile`` say how it is computed (see How), not what;
+    ``tensorboard`` writes event files into the run's folder while it trains.
 
     It trains in a process of its own: the torch settings, threads and random state of the caller
     neither count nor change, and a script needs no ``__main__`` guard. A record that other code
@@ -94,6 +96,7 @@ def run(
         accumulate=accumulate,
         channels_last=channels_last,
         compile=compile,
+        tensorboard=tensorboard,
     )
     said = f"resparse.run({method!r}, ...)"
     return train(made, problem, store, how=how, data_root=folder, workers=1, command=said)[0]

@@ -6,7 +6,6 @@ holds, nor what this version does not know the meaning of.
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from resparse.errors import ResparseError, RunFailed
 from resparse.files import read_json, sync_folder, writing
 from resparse.record import Run, RunFolder, RunStore
+from resparse.standing import locked
 from resparse.worker import code_of
 
 KINDS = {
@@ -132,18 +132,6 @@ def _alive(pid: int) -> bool:
     except OSError as error:
         return error.errno != errno.ESRCH
     return True
-
-
-def locked(path: Path) -> bool:
-    """Whether a live process holds the run in this folder; nothing is written."""
-    try:
-        with (path / "lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    return False
 
 
 def in_use(path: Path) -> bool:

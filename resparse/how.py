@@ -1,7 +1,7 @@
 """How a run is computed: its time, its memory, and its last bits; never what is trained."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from resparse.errors import UsageError
@@ -16,6 +16,7 @@ class How:
     accumulate: int = 1  # parts of a step's batch; their gradients add up to the whole batch's
     channels_last: bool = False  # convolutions in NHWC, as GPUs with half precision want them
     compile: bool = False  # by torch.compile
+    tensorboard: bool = field(default=False, compare=False)  # event files beside it; no fact of it
 
     def require(self, precision: str, batch_size: int) -> None:
         """Raise UsageError naming what does not go with the run's precision or batch."""
@@ -36,5 +37,5 @@ class How:
         return self.device.startswith("cuda")
 
     def facts(self) -> dict[str, Any]:
-        """By name."""
-        return dataclasses.asdict(self)
+        """By name, all that the numbers or the time could depend on."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.compare}

@@ -62,7 +62,7 @@ class Progress:
             self.bar.update(self.task, completed=finished, description=state)
         elif not self.quiet and what != "running":
             # how many run is known once the next has started: it is in the bar alone
-            print(f"[{finished}/{self.total}] {what}: {_named(run)}; {state}", flush=True)
+            print(f"[{finished}/{self.total}] {what}: {named(run)}; {state}", flush=True)
 
     def eta(self) -> str:
         """Minutes and seconds left at the mean pace so far."""
@@ -73,7 +73,7 @@ class Progress:
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
 
 
-def _named(run: Run) -> str:
+def named(run: Run) -> str:
     """A run in words: its method, what it trains, how sparse, how long, and its seed."""
     of = run.model if run.model == run.dataset else f"{run.model} on {run.dataset}"
     sparsity = f"sparsity {1 - run.density:.4g}"

@@ -45,6 +45,7 @@ class Options:
     workers: int | None = None
     speed: float | None = None
     strict: bool = False
+    tensorboard: bool = False
     json: bool = False
 
     @property
@@ -146,7 +147,7 @@ def _train(
             todo,
             store,
             data_root=options.data_root,
-            how=How(device=device),
+            how=How(device=device, tensorboard=options.tensorboard),
             workers=workers,
             notify=progress.notify,
         )

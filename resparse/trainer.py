@@ -39,6 +39,10 @@ def untold(step: int) -> None:
     """Nobody listens."""
 
 
+def unseen(t: Training) -> None:
+    """Nobody looks."""
+
+
 def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
     """The loop: steps progress.step .. stop - 1, yielding after each; this page is the trainer.
 
@@ -142,16 +146,19 @@ def train(
     checkpoint_steps: int | None = None,
     stop_after: int | None = None,
     tell: Callable[[int], None] = untold,
+    see: Callable[[Training], None] = unseen,
 ) -> Trained:
     """Train ``run`` to its end.
 
     ``counts`` are the target weights per layer. Continues from the newest sound checkpoint in
     ``folder``; kill it anywhere. ``stop_after`` checkpoints after that step and raises Stopped.
-    ``tell`` hears how many steps are done, whenever that changes.
+    ``tell`` hears how many steps are done, whenever that changes; ``see`` is shown the run then,
+    its epoch's numbers included, and changes nothing.
     """
     t = start(run, data, counts, parent, how or How())
     resume(t, folder)
     tell(t.progress.step)
+    see(t)
     per_epoch = data.train_size // run.recipe.batch_size
     status, reason, saved = "completed", "", time.monotonic()
     try:
@@ -160,6 +167,7 @@ def train(
             if (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps:
                 t.require_finite(step)
                 end_epoch(t, -(-(step + 1) // per_epoch))
+            see(t)
             if step + 1 in run.snapshots:
                 save_tensors(folder.path / f"snapshot-{step + 1}.safetensors", model_state(t))
             on_step = checkpoint_steps is not None and (step + 1) % checkpoint_steps == 0

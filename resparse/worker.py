@@ -19,10 +19,12 @@ from resparse.distributions import layer_counts
 from resparse.errors import ResparseError, RunFailed
 from resparse.exact import network
 from resparse.files import file_sha256, sha256, write_json
+from resparse.heartbeat import Heartbeat
 from resparse.how import How
 from resparse.outside import copy_of
 from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
-from resparse.trainer import train, untold
+from resparse.tensorboard import Board
+from resparse.trainer import train, unseen, untold
 
 _RULES = (
     "selection",
@@ -86,6 +88,7 @@ def train_and_commit(
     how: How,
     provenance: dict[str, Any],
     code: str,
+    tell: Callable[[int], None] = untold,
     **options: Any,
 ) -> Record:
     """Train ``run`` in this process and commit its record; ``options`` go to trainer.train.
@@ -100,6 +103,13 @@ def train_and_commit(
         if folder.committed:
             return folder.record()
         began = time.monotonic()
+        beat = Heartbeat(folder.path, run.recipe.steps)
+        board = Board(folder.path) if how.tensorboard else None
+
+        def told(step: int) -> None:
+            tell(step)
+            beat(step)
+
         _require_code(run, code)
         images = data.load(run.dataset, data_root)
         if isinstance(images, InMemory):
@@ -107,10 +117,9 @@ def train_and_commit(
         shapes, _, _ = network(run.model, run.dataset)
         counts = layer_counts(run.distribution, shapes, run.density)
         folder.begin(run.config, code)
-        folder.event(event="started", pid=os.getpid())
-        trained = train(
-            run, images, counts, folder, parent=parent_of(run, store), how=how, **options
-        )
+        folder.event(event="started", pid=os.getpid(), **how.facts())
+        options |= {"parent": parent_of(run, store), "how": how, "tell": told}
+        trained = train(run, images, counts, folder, see=board or unseen, **options)
         _require_code(run, code)
         record = Record(
             key=run.key,
@@ -132,6 +141,9 @@ def train_and_commit(
         )
         folder.event(event="finished", status=trained.status)
         folder.commit(record, trained.files)
+        beat.stop()
+        if board is not None:  # once committed: never written twice
+            board.end(record)
     return record
 
 

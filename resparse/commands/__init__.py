@@ -19,6 +19,7 @@ from resparse.commands import (
     regression,
     reproduce,
     run,
+    status,
 )
 
 COMMANDS: dict[str, ModuleType] = {
@@ -31,6 +32,7 @@ COMMANDS: dict[str, ModuleType] = {
     "data": data,
     "bench": bench,
     "import": importing,
+    "status": status,
     "list": listing,
     "gc": gc,
     "explain": explain,

@@ -40,6 +40,12 @@ def device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", type=folder, metavar="DIR", help=text)
 
 
+def tensorboard(parser: argparse.ArgumentParser) -> None:
+    """--tensorboard."""
+    text = "write event files of what trains now to STORE/KEY/tensorboard/"
+    parser.add_argument("--tensorboard", action="store_true", help=text)
+
+
 def workload(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
     """--workload NAME or FILE."""
     text = "a name (resparse list) or a file with a model, data and a recipe"

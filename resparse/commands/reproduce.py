@@ -9,10 +9,12 @@ from resparse.errors import Missing, UsageError
 SUMMARY = "reproduce a table or figure"
 EXAMPLE = "resparse reproduce itop/table2 --level smoke"
 UNUSED = {  # options that a way of running would ignore
-    "plan": ("json", "out", "device", "strict", "runs", "workers"),
-    "rehearse": ("json", "speed", "out", "strict", "data_root", "runs", "workers"),
-    "exact_only": ("seeds", "speed", "device", "data_root", "runs", "workers"),
-    "from_records": ("speed", "device", "workers"),
+    "plan": ("json", "out", "device", "strict", "runs", "workers", "tensorboard"),
+    "rehearse": (
+        *("json", "speed", "out", "strict", "data_root", "runs", "workers", "tensorboard"),
+    ),
+    "exact_only": ("seeds", "speed", "device", "data_root", "runs", "workers", "tensorboard"),
+    "from_records": ("speed", "device", "workers", "tensorboard"),
     "": ("speed",),
 }
 
@@ -36,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.out(parser)
     parser.add_argument("--strict", action="store_true", help="inconclusive cells give exit code 3")
     options.device(parser)
+    options.tensorboard(parser)
     options.runs(parser)
     options.workers(parser)
 
@@ -77,6 +80,7 @@ def execute(given: argparse.Namespace) -> int:
             workers=given.workers,
             speed=given.speed,
             strict=given.strict,
+            tensorboard=given.tensorboard,
             json=given.json,
         )
     )

@@ -49,6 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     text = "convolutions in NHWC, as GPUs with half precision want them"
     parser.add_argument("--channels-last", action="store_true", help=text)
     parser.add_argument("--compile", action="store_true", help="by torch.compile")
+    options.tensorboard(parser)
     options.runs(parser)
     options.workers(parser)
 
@@ -91,6 +92,7 @@ def execute(given: argparse.Namespace) -> int:
         accumulate=given.accumulate,
         channels_last=given.channels_last,
         compile=given.compile,
+        tensorboard=given.tensorboard,
     )
     todo = pending(runs, store, rerun_stale=True)
     total = len({run.key for run in (*runs, *todo)})  # parents as well
