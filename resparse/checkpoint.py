@@ -48,6 +48,16 @@ def save_checkpoint(
         shutil.rmtree(old)
 
 
+def sound(path: Path) -> dict[str, Any]:
+    """What state.json of a checkpoint says; raises OSError or ValueError where it is damaged."""
+    if file_sha256(path / "state.json") != (path / "state.sha256").read_text():
+        raise ValueError("state.json does not match its hash")
+    meta: dict[str, Any] = read_json(path / "state.json")
+    if file_sha256(path / "tensors.safetensors") != meta["tensors_sha256"]:
+        raise ValueError("tensors.safetensors does not match its hash")
+    return meta
+
+
 def load_checkpoint(
     folder: Path, passed_over: Callable[[str], None]
 ) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
@@ -57,11 +67,7 @@ def load_checkpoint(
     """
     for path in sorted(folder.glob("checkpoint-*"), reverse=True):
         try:
-            if file_sha256(path / "state.json") != (path / "state.sha256").read_text():
-                raise ValueError("state.json does not match its hash")
-            meta = read_json(path / "state.json")
-            if file_sha256(path / "tensors.safetensors") != meta["tensors_sha256"]:
-                raise ValueError("tensors.safetensors does not match its hash")
+            meta = sound(path)
             tensors = load_file(path / "tensors.safetensors")
         except (OSError, ValueError) as error:
             passed_over(f"{path.name}: {error}")

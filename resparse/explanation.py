@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from resparse.errors import ResparseError
+from resparse.events import read_events
 from resparse.record import Recipe, Run, RunStore
 from resparse.worker import code_of, know
 
@@ -18,6 +20,7 @@ class Explained:
     places: list[str]  # where they lie
     run: Run | None  # None: a frozen line of a run that today's plan does not make
     json: dict[str, Any]
+    folder: Path | None = None  # where its events are
 
 
 def text(found: Explained, store: RunStore) -> str:
@@ -102,12 +105,35 @@ def made(found: Explained, store: RunStore) -> Lines:
         "versions",
         ", ".join(f"{x} {facts[x]}" for x in ("torch", "cuda", "python") if x in facts),
     )
+    if special := computed(facts):
+        yield "computed", special
+    if found.folder is not None:
+        yield "events", attempts(found.folder)
     yield "wall time", f"{facts['wall_s']:,.1f} s" if "wall_s" in facts else "not kept"
     changed = ", with uncommitted changes" * bool(facts.get("git_dirty"))
     yield "git sha", f"{facts.get('git_sha', 'unknown')}{changed}"
     if "command" in facts:
         yield "command", facts["command"]
     yield "fingerprint", f"{found.json['fingerprint']}; {today(found, store)}"
+
+
+def computed(facts: dict[str, Any]) -> str:
+    """How, as far as it is not the usual way: precision of products, parts, processes."""
+    usual = {"autocast": "no", "accumulate": 1, "processes": 1}
+    said = [f"{name} {facts[name]}" for name, one in usual.items() if facts.get(name, one) != one]
+    return ", ".join([*said, *(x for x in ("tf32", "channels_last", "compile") if facts.get(x))])
+
+
+def attempts(folder: Path) -> str:
+    """How often it was begun, where it went on, and what of its checkpoints was not used."""
+    events, torn = read_events(folder)
+    of = [event["event"] for event in events]
+    resumed = ", ".join(str(e.get("step")) for e in events if e["event"] == "resumed")
+    said = [f"started {of.count('started')} x", *[f"resumed at step {resumed}"] * bool(resumed)]
+    passed = of.count("damaged checkpoint passed over")
+    said += [f"{passed} damaged checkpoints passed over"] * bool(passed)
+    said += [f"{torn} torn lines"] * bool(torn)
+    return f"{', '.join(said)} ({folder / 'events.jsonl'})"
 
 
 def today(found: Explained, store: RunStore) -> str:

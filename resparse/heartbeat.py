@@ -4,7 +4,6 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,10 +22,8 @@ class Heartbeat:
     left is recognised by the run's lock, which nobody holds then, and removed by the next attempt.
     """
 
-    def __init__(
-        self, folder: Path, total: int, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.path, self.total, self.clock = folder / FILE, total, clock
+    def __init__(self, folder: Path, total: int) -> None:
+        self.path, self.total = folder / FILE, total
         self.due, self.wait = float("-inf"), EVERY_S / 10
         self.told: deque[tuple[float, int]] = deque(maxlen=KEPT)
         self.boot = boot()
@@ -34,7 +31,7 @@ class Heartbeat:
 
     def __call__(self, step: int) -> None:
         """Take how many steps are done; costs a look at the clock, and a small file when due."""
-        now = self.clock()
+        now = time.monotonic()
         if now < self.due:
             return
         self.told.append((now, step))
@@ -70,12 +67,12 @@ class Pace(NamedTuple):
         return max(0.0, (self.steps - self.step) / self.steps_per_s - (self.silent_s or 0.0))
 
 
-def read(folder: Path, *, clock: Callable[[], float] = time.monotonic) -> Pace | None:
+def read(folder: Path) -> Pace | None:
     """What the training in ``folder`` last told; None where it told nothing that can be read."""
     try:
         said = read_json(folder / FILE)
         here = said["boot"] and said["boot"] == boot()
-        silent = max(0.0, clock() - said["monotonic_s"]) if here else None
+        silent = max(0.0, time.monotonic() - said["monotonic_s"]) if here else None
         return Pace(said["step"], said["steps"], said["steps_per_s"], silent)
     except (OSError, ValueError, TypeError, KeyError):  # none, or a power cut left it half written
         return None

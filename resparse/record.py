@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import fcntl
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from resparse.files import (
     write_json,
     writing,
 )
+from resparse.lease import take
 
 SCHEMA = 1
 KEY = "[0-9a-f]{16}"  # the name of a run's folder
@@ -197,14 +197,12 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / "lock").open("a+")
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
+            if not take(file, wait=wait):
                 file.seek(0)
                 holder = file.read().strip() or "?"
                 raise RunFailed(
                     f"run {self.path.name} is being trained by process {holder}: wait or stop it"
-                ) from None
+                )
             with writing(self.path / "lock"):
                 file.truncate(0)
                 os.write(file.fileno(), str(os.getpid()).encode())  # nothing is left for close()

@@ -1,6 +1,5 @@
 """Where a run stands, read from its folder's files; no torch, so that looking costs no training."""
 
-import fcntl
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ from resparse import heartbeat
 from resparse.errors import ResparseError
 from resparse.files import read_json
 from resparse.heartbeat import Pace
+from resparse.lease import locked
 from resparse.record import Run, RunFolder
 
 FINISHED = ("done", "diverged", "collapsed", "stale")
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
 def standing(folder: RunFolder) -> Standing:
     """Where the run in ``folder`` stands; committed files are not verified, `explain` does that.
 
-    Whether a process is at the run is asked of the kernel: see ``locked``.
+    Whether a process is at the run is asked of the kernel (lease.locked).
     """
     held = locked(folder.path)
     if folder.committed:  # looked at second: it is committed before the lock is let go of
@@ -86,19 +86,3 @@ def read_or(path: Path, otherwise: Any) -> Any:
         return read_json(path)
     except (OSError, ValueError, ResparseError):
         return otherwise
-
-
-def locked(path: Path) -> bool:
-    """Whether a live process holds the run in this folder; nothing is written.
-
-    Asked by a shared lock that is let go of at once: a training that takes the run in that
-    microsecond waits for it, as for any holder.
-    """
-    try:
-        with (path / "lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    return False

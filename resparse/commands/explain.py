@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Print what there is to know, in words or as JSON; a run that failed says why."""
+    """Print what there is to know, in words or as JSON; 2 where the run failed, which says why."""
     from resparse import lookup
     from resparse.artifact import ROOT
     from resparse.explanation import text
@@ -33,12 +33,31 @@ def execute(given: argparse.Namespace) -> int:
 
     store, stored = RunStore(given.runs or ROOT / "runs"), lookup.frozen()
     key = lookup.whole_key(given.key, store, stored)
-    if store.at(key).committed or key not in stored:
-        found = _of_store(key, store, stored.get(key))
+    folder, same = store.at(key), stored.get(key)
+    if folder.committed:
+        found = _of_store(key, store, same)
+    elif same is None or (folder.path / "manifest.json").is_file():
+        return _unfinished(key, store, same, as_json=given.json)
     else:
-        found = _of_frozen(stored[key], store)
+        found = _of_frozen(same, store)
     print(json.dumps(found.json, indent=1, sort_keys=True) if given.json else text(found, store))
     return 0
+
+
+def _unfinished(key: str, store: "RunStore", same: "Frozen | None", *, as_json: bool) -> int:
+    """Print where a run without a record stands; 2 where it failed. ``same``: its frozen line."""
+    from resparse import unfinished
+    from resparse.standing import standing
+
+    folder = store.at(key)
+    stands = standing(folder)
+    if stands.run is None and stands.state == "stopped":
+        raise RunFailed(
+            f"run {key} in {store.root} is not finished: repeat the command that trains it"
+        )
+    known = unfinished.as_json(folder, stands) | {"frozen_in": str(same.path) if same else None}
+    print(json.dumps(known, indent=1) if as_json else unfinished.text(known, stands, store))
+    return 2 if stands.state == "failed" else 0
 
 
 def _of_store(key: str, store: "RunStore", same: "Frozen | None") -> "Explained":
@@ -47,20 +66,12 @@ def _of_store(key: str, store: "RunStore", same: "Frozen | None") -> "Explained"
     from resparse.frozen import agrees
 
     folder = store.at(key)
-    if not folder.committed:
-        why = folder.path / "failure.json"
-        if why.is_file():
-            failure = json.loads(why.read_text())
-            raise RunFailed(f"run {key} failed: {failure['reason']}\n{failure['trace']}")
-        raise RunFailed(
-            f"run {key} in {store.root} is not finished: repeat the command that trains it"
-        )
     record = folder.record()
     places = [str(folder.path)]
     if same is not None:
         equal = "every number equal" if agrees(record, same.line["outcome"]) else "other numbers"
         places.append(f"{same.path} ({equal})")
-    return Explained(places=places, run=record.run, json=vars(record))
+    return Explained(places=places, run=record.run, json=vars(record), folder=folder.path)
 
 
 def _of_frozen(found: "Frozen", store: "RunStore") -> "Explained":
