@@ -76,7 +76,9 @@ def reason_of(failure: Path) -> str:
     """Why an attempt failed, as its process said."""
     said = read_or(failure, {})
     return (
-        str(said["reason"]) if isinstance(said, dict) and "reason" in said else "it cannot be read"
+        str(said["reason"])
+        if isinstance(said, dict) and "reason" in said
+        else f"{failure.name} cannot be read"
     )
 
 

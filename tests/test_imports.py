@@ -147,7 +147,9 @@ def test_the_core_needs_torch_alone(module):
     assert foreign(MODULES[f"resparse.{module}"]) <= {"torch"}
 
 
-@pytest.mark.parametrize("module", ["record", "files", "errors", "verdict", "lease", "heartbeat", "events", "standing"])
+@pytest.mark.parametrize(
+    "module", ["record", "files", "errors", "verdict", "lease", "heartbeat", "events", "standing"]
+)
 def test_no_torch_where_none_is_needed(module):
     assert "torch" not in foreign(MODULES[f"resparse.{module}"])
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "what a run of the store or of the frozen baselines is and found"
 EXAMPLE = "resparse explain 0123456789abcdef"
+BEGUN = ("manifest.json", "failure.json")  # what an attempt leaves
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def execute(given: argparse.Namespace) -> int:
     folder, same = store.at(key), stored.get(key)
     if folder.committed:
         found = _of_store(key, store, same)
-    elif same is None or (folder.path / "manifest.json").is_file():
+    elif same is None or any((folder.path / name).is_file() for name in BEGUN):
         return _unfinished(key, store, same, as_json=given.json)
     else:
         found = _of_frozen(same, store)
