@@ -1,5 +1,6 @@
 """TensorBoard event files of a run in training: curves to look at, and nothing that counts."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 FOLDER = "tensorboard"  # in the run's; neither committed nor hashed
+NAMED = "events.out.tfevents"  # its files: NAMED.TIME.HOST.PROCESS.COUNT
 
 
 class Board:
@@ -55,6 +57,7 @@ class Board:
         from torch.utils.tensorboard import SummaryWriter  # a second: where it is asked for
 
         with writing(self.path):
+            make_last(self.path)
             self.writer = SummaryWriter(str(self.path), purge_step=step + 1)
 
     def _write(self, step: int, values: Mapping[str, float]) -> None:
@@ -63,6 +66,20 @@ class Board:
                 for name, value in values.items():
                     self.writer.add_scalar(name, value, step)
                 self.writer.flush()
+
+
+def make_last(folder: Path) -> None:
+    """See to it that a file which is begun now is read after those that are here.
+
+    They are read in the order of their names, which begin with the time in seconds: where the clock
+    was set back since, they get the numbers 1, 2, ... in place of their times.
+    """
+    files = sorted(folder.glob(f"{NAMED}.*"))
+    if not files or int(files[-1].name.split(".")[3]) < int(time.time()):
+        return
+    for number, file in enumerate(files, start=1):
+        rest = file.name.split(".", 4)[4]
+        file.rename(folder / f"{NAMED}.{number:010d}.{rest}")
 
 
 def moved(before: MaskDict, now: MaskDict) -> dict[str, float]:

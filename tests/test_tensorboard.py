@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from resparse import tensorboard, worker
 from resparse.errors import Missing
 from resparse.how import How
 from resparse.record import RunStore
-from resparse.tensorboard import FOLDER, Board
+from resparse.tensorboard import FOLDER, NAMED, Board, make_last
 
 UPDATES = [4, 8, 12, 16, 20, 24, 28]  # steps done after each, at interval 4
 EPOCHS = [14, 28, 30]
@@ -73,7 +74,8 @@ def test_looking_changes_nothing(whole, tmp_path):
     assert train_to(tmp_path, RUN) == whole[1]
 
 
-def test_resumed_it_shows_every_step_once(whole, tmp_path):
+@pytest.mark.parametrize("ahead", [-60, 0, 9_000], ids=["as usual", "at once", "clock set back"])
+def test_resumed_it_shows_every_step_once(ahead, whole, tmp_path):
     """Killed at step 28: what followed the checkpoint at 20, epoch 28 also, is written again."""
 
     board = Board(tmp_path)
@@ -93,9 +95,27 @@ def test_resumed_it_shows_every_step_once(whole, tmp_path):
     assert [step for step, _ in first["loss/train"]] == EPOCHS[:2]
     torn = next((tmp_path / FOLDER).iterdir())
     torn.write_bytes(torn.read_bytes()[:-7])  # killed in a write
+    parts = torn.name.split(".")
+    parts[3] = f"{int(parts[3]) + ahead}"
+    torn.rename(torn.with_name(".".join(parts)))
     assert watched(tmp_path, RUN) == whole[1]
     assert len(list((tmp_path / FOLDER).iterdir())) == 2
     assert scalars(tmp_path / FOLDER) == whole[0]
+
+
+def test_files_keep_their_order_whatever_the_clock_says(tmp_path):
+    now = int(time.time())
+    names = [f"{NAMED}.{stamp:010d}.my.host.7.0" for stamp in (1, now - 9, now + 60)]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    make_last(tmp_path)
+    kept = sorted(tmp_path.iterdir())
+    assert [path.name[len(NAMED) :] for path in kept] == [
+        ".0000000001.my.host.7.0", ".0000000002.my.host.7.0", ".0000000003.my.host.7.0",
+    ]  # fmt: skip
+    assert [path.read_text() for path in kept] == names
+    make_last(tmp_path)
+    assert sorted(tmp_path.iterdir()) == kept
 
 
 def test_a_board_of_a_worker_is_beside_what_is_committed(tmp_path):
