@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from resparse.errors import ResparseError
-from resparse.events import read_events
+from resparse.history import read_events
 from resparse.record import Recipe, Run, RunStore
 from resparse.worker import code_of, know
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from resparse.errors import ResparseError, RunFailed
 from resparse.files import read_json, sync_folder, writing
-from resparse.lease import locked
+from resparse.holding import locked
 from resparse.record import Run, RunFolder, RunStore
 from resparse.worker import code_of
 

@@ -25,7 +25,7 @@ from resparse.files import (
     write_json,
     writing,
 )
-from resparse.lease import take
+from resparse.holding import take
 
 SCHEMA = 1
 KEY = "[0-9a-f]{16}"  # the name of a run's folder

@@ -7,7 +7,7 @@ from resparse import heartbeat
 from resparse.errors import ResparseError
 from resparse.files import read_json
 from resparse.heartbeat import Pace
-from resparse.lease import locked
+from resparse.holding import locked
 from resparse.record import Run, RunFolder
 
 FINISHED = ("done", "diverged", "collapsed", "stale")
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
 def standing(folder: RunFolder) -> Standing:
     """Where the run in ``folder`` stands; committed files are not verified, `explain` does that.
 
-    Whether a process is at the run is asked of the kernel (lease.locked).
+    Whether a process is at the run is asked of the kernel (holding.locked).
     """
     held = locked(folder.path)
     if folder.committed:  # looked at second: it is committed before the lock is let go of

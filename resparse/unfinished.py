@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from resparse.checkpoint import sound
-from resparse.events import in_words, read_events
 from resparse.explanation import Explained, Lines, today, trained
 from resparse.garbage import size
 from resparse.grid import said
+from resparse.history import in_words, read_events
 from resparse.record import RunFolder, RunStore
 from resparse.standing import Standing, read_or
 
@@ -72,7 +72,7 @@ def state(known: dict[str, Any]) -> Lines:
     if not known["checkpoints"]:
         yield "checkpoint", "none: it begins anew"
     for place in known["set_aside"]:
-        yield "set aside", f"{place}: checkpoints that other code made"
+        yield "set aside", f"{place}: checkpoints that are kept and not continued"
     starts = [event for event in known["events"] if event["event"] == "started"]
     if starts:
         how = {k: v for k, v in starts[-1].items() if k not in ("event", "time", "pid")}

@@ -101,9 +101,9 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "published": {"resparse.errors", "resparse.reading"},
         "table": {"resparse.errors", "resparse.published", "resparse.reading"},
         "checkpoint": {"resparse.files"},
-        "record": {"resparse.errors", "resparse.files", "resparse.lease"},
-        "lease": set(),
-        "events": set(),
+        "record": {"resparse.errors", "resparse.files", "resparse.holding"},
+        "holding": set(),
+        "history": set(),
         "heartbeat": {"resparse.files"},
         "registry": {f"resparse.{m}" for m in ("blame", "errors", "method", "outside")},
         "outside": {f"resparse.{m}" for m in ("errors", "files", "reading")},
@@ -148,7 +148,8 @@ def test_the_core_needs_torch_alone(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["record", "files", "errors", "verdict", "lease", "heartbeat", "events", "standing"]
+    "module",
+    ["record", "files", "errors", "verdict", "holding", "heartbeat", "history", "standing"],
 )
 def test_no_torch_where_none_is_needed(module):
     assert "torch" not in foreign(MODULES[f"resparse.{module}"])

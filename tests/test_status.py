@@ -14,8 +14,8 @@ from test_record import record_of
 
 from resparse import artifact, grid, heartbeat, worker
 from resparse.__main__ import main
-from resparse.events import in_words, read_events
 from resparse.heartbeat import Heartbeat, Pace
+from resparse.history import in_words, read_events
 from resparse.how import How
 from resparse.record import RunFolder, RunStore
 from resparse.standing import Standing, standing
