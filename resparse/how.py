@@ -26,6 +26,12 @@ class How:
             raise UsageError(
                 f"accumulate = {self.accumulate} parts of batches of {batch_size}; valid: a divisor"
             )
+        if not self.on_gpu and (self.channels_last or self.compile):
+            what = "channels_last" if self.channels_last else "compile"
+            raise UsageError(
+                f"{what} on the CPU; valid: on a GPU (torch's convolutions of few channels in that "
+                "order of memory write past their memory on CPUs)"
+            )
         if precision == "portable" and self != How():
             said = {k: v for k, v in self.facts().items() if v != getattr(How(), k)}
             given = ", ".join(f"{name} = {value}" for name, value in said.items())

@@ -158,6 +158,8 @@ def test_a_compiled_network_keeps_its_names(tmp_path, monkeypatch):
         ({"threads": 0}, "threads = 0; valid: 1 or more"),
         ({"accumulate": 3}, "accumulate = 3 parts of batches of 64; valid: a divisor"),
         ({"accumulate": 0}, "accumulate = 0 parts"),
+        ({"channels_last": True}, "channels_last on the CPU; valid: on a GPU"),
+        ({"compile": True}, "compile on the CPU; valid: on a GPU"),
     ],
 )
 def test_what_cannot_be_is_refused(how, said):
@@ -166,8 +168,8 @@ def test_what_cannot_be_is_refused(how, said):
 
 
 def test_portable_numerics_take_no_other_way():
-    with pytest.raises(UsageError, match="threads = 2, compile = True in portable numerics; val"):
-        How(threads=2, compile=True).require("portable", 64)
+    with pytest.raises(UsageError, match="threads = 2, accumulate = 2 in portable numerics; val"):
+        How(threads=2, accumulate=2).require("portable", 64)
     How().require("portable", 64)
 
 
