@@ -3,18 +3,19 @@
 python tests/ffcv_own.py FILE centre|whole OUT.npz CACHES: labels, and by cache images (N, H, W, 3),
 the centre crops of 224 in 256 or, where all have one size, all of them; cache "os" is the system's
 of files, "pages" FFCV's own, which reads whole pages.
+FFCV is imported where it is used: pytest looks for doctests in this file where there is none.
 """
 
 import sys
 
 import numpy as np
-from ffcv.fields.basics import IntDecoder
-from ffcv.fields.rgb_image import CenterCropRGBImageDecoder, SimpleRGBImageDecoder
-from ffcv.loader import Loader, OrderOption
 
 
 def read(path, decoder, *, os_cache):
     """(images, labels) in stored order."""
+    from ffcv.fields.basics import IntDecoder
+    from ffcv.loader import Loader, OrderOption
+
     loader = Loader(
         path,
         batch_size=4,
@@ -30,6 +31,8 @@ def read(path, decoder, *, os_cache):
 
 
 def main():
+    from ffcv.fields.rgb_image import CenterCropRGBImageDecoder, SimpleRGBImageDecoder
+
     path, what, out, *caches = sys.argv[1:]
     decoders = {
         "centre": lambda: CenterCropRGBImageDecoder((224, 224), 224 / 256),
