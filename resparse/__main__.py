@@ -10,6 +10,8 @@ from typing import NoReturn
 from resparse.commands import COMMANDS
 from resparse.errors import ResparseError, UsageError
 
+ONCE = "the command once, with --gpus N where it trains"
+
 
 class Parser(argparse.ArgumentParser):
     """Usage errors are one sentence and exit code 5."""
@@ -39,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors are one sentence on stderr and an exit code."""
     try:
         given = parser().parse_args(arguments)
+        if given.command != "run" and "TORCHELASTIC_RUN_ID" in os.environ:
+            raise UsageError(f"{given.command} under torchrun; valid: run, or {ONCE}")
         result: int = COMMANDS[given.command].execute(given)
         return result
     except ResparseError as error:

@@ -1,12 +1,11 @@
 """Trainings from a notebook or a script: one method on one workload, and its verified record."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resparse import plan, registry
+from resparse import distributed, plan, registry
 from resparse.artifact import ROOT, check_seeds
 from resparse.configure import check_trainable, make_run
 from resparse.data.places import data_folder
@@ -17,6 +16,7 @@ from resparse.how import How
 from resparse.record import Record, Run, RunStore
 from resparse.resolve import images, resolve_method, resolve_workload
 from resparse.runner import Notify, pending, run_all
+from resparse.slots import at_once
 from resparse.workloads import Workload, computed_in, holding_out, workload
 
 __all__ = ["configured", "records", "run", "train"]
@@ -39,10 +39,12 @@ def run(
     test_every_epoch: bool = False,
     precision: str | None = None,
     device: str = "auto",
+    gpus: int = 1,
     threads: int = 1,
     accumulate: int = 1,
     channels_last: bool = False,
     compile: bool = False,
+    checkpoint_minutes: float = 5.0,
     tensorboard: bool = False,
     runs: str | Path | None = None,
     data_root: str | Path | None = None,
@@ -62,7 +64,7 @@ def run(
     (top1_best_test), which is no estimate of accuracy: some papers report it.
 
     ``precision`` is another than the workload's (see precision; "half": bf16, or fp16 on a GPU
-    that has none); ``device`` to ``compile`` say how it is computed (see How), not what;
+    that has none); ``device`` to ``checkpoint_minutes`` say how it is computed (see How), not what;
     ``tensorboard`` writes event files into the run's folder while it trains.
 
     It trains in a process of its own: the torch settings, threads and random state of the caller
@@ -92,10 +94,12 @@ def run(
     )
     how = How(
         device=device,
+        world=gpus,
         threads=threads,
         accumulate=accumulate,
         channels_last=channels_last,
         compile=compile,
+        checkpoint_minutes=checkpoint_minutes,
         tensorboard=tensorboard,
     )
     said = f"resparse.run({method!r}, ...)"
@@ -184,22 +188,25 @@ def train(
 ) -> list[Record]:
     """The verified record of every run, those that are missing or of other code trained first.
 
-    Raises RunFailed naming the first run that failed, once the others are done.
+    Raises RunFailed naming the first run that failed, once the others are done. Under torchrun
+    its processes train each run together.
     """
-    todo = pending(runs, store, rerun_stale=True)
-    if todo:
-        batch = max(run.recipe.batch_size for run in todo)
-        how = replace(how, device=_ready(problem, how.device, batch // how.accumulate))
-        how.require(problem.precision, batch)
-        require_writable(store.root, plan.disk_bytes(problem))
-        cores = max(1, len(os.sched_getaffinity(0)) // how.threads)
-        where: dict[str, Any] = {"data_root": data_root, "how": how}
-        where["workers"] = workers or (1 if how.on_gpu else cores)
-        failed = run_all(todo, store, notify=notify, command=command, **where)
-        for run in todo:
-            if run.key in failed:
-                what = f"run {run.key} ({run.method}, seed {run.seed})"
-                raise RunFailed(f"{what} failed: {failed[run.key]}")
+    with distributed.joined(how.timeout_s):
+        todo = distributed.agreed(lambda: pending(runs, store, rerun_stale=True))
+        how = replace(how, world=distributed.world()) if distributed.together() else how
+        if todo:
+            batch = max(run.recipe.batch_size for run in todo)
+            part = -(-batch // (how.accumulate * how.world))
+            how = replace(how, device=_ready(problem, how.device, part))
+            how.require(problem.precision, batch)
+            require_writable(store.root, plan.disk_bytes(problem))
+            where: dict[str, Any] = {"data_root": data_root, "how": how}
+            where["workers"] = workers or at_once(how)
+            failed = run_all(todo, store, notify=notify, command=command, **where)
+            for run in todo:
+                if run.key in failed:
+                    what = f"run {run.key} ({run.method}, seed {run.seed})"
+                    raise RunFailed(f"{what} failed: {failed[run.key]}")
     done = [store.record(run) for run in runs]
     return [record for record in done if record is not None]
 

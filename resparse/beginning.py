@@ -7,13 +7,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resparse import precision, registry
+from resparse import distributed, precision, registry
 from resparse.blame import guarded
+from resparse.consensus import decided, require_same
 from resparse.data import Data
-from resparse.errors import RunFailed
+from resparse.errors import RunFailed, UsageError
 from resparse.flops import layer_macs
 from resparse.how import How
-from resparse.masks import Layer, Masks
+from resparse.masks import Change, Layer, MaskDict, Masks
 from resparse.method import Method, Parent
 from resparse.models import build_model, maskable
 from resparse.record import Run, RunStore
@@ -67,6 +68,10 @@ def start(
         model.load_state_dict(parent[1])
     device = torch.device(how.device)
     model.to(device)
+    if run.precision == "fp64":
+        model.double()
+    if run.recipe.sync_batch_norm:
+        model = synchronised(model, device)
     if how.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = maskable(model)
@@ -84,9 +89,9 @@ def start(
         layers = scored(run, data, model, method, device)
     method.rng.manual_seed(derive(run.seed, "mask", "init"))
     with guarded(run.method, -1, layers):
-        first = method.init_masks(layers)
+        drawn = decided(method, device, lambda: named(method.init_masks(layers)))
     with guarded(run.method, -1, {}):
-        masks = Masks(weights, first)
+        masks = Masks(weights, {name: change.mask for name, change in drawn.items()})
         masks.check_counts(method.nnz_at(-1))
     lap("masks")
     torch.manual_seed(derive(run.seed, "train"))
@@ -102,10 +107,25 @@ def start(
         scaler=precision.scaler(run.precision, device),
         counts=counts,
         due=registry.due_steps(run.method, method, RunFailed),
+        network=distributed.reducing(model, device),
     )
     training.progress.installed = run.start_step
     training.progress.forward.append((run.start_step - 1, training.forward_now()))
+    require_same(masks, model, run.start_step - 1)
     return training
+
+
+def named(masks: MaskDict) -> dict[str, Change]:
+    """First masks as changes of nothing."""
+    return {name: Change(mask) for name, mask in masks.items()}
+
+
+def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
+    """The network with the batch norms of all processes in one; raises UsageError on a CPU."""
+    if device.type == "cpu":
+        raise UsageError("sync_batch_norm on the CPU; valid: on GPUs, torch has it nowhere else")
+    made: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return made
 
 
 def optimizer_of(model: nn.Module, run: Run) -> torch.optim.SGD:
@@ -139,17 +159,19 @@ def scored(
     method.rng.manual_seed(derive(run.seed, "mask", "score"))
     with guarded(run.method, -1, {}, what="prepare_scoring"):
         method.prepare_scoring(copied)
-    batches = data.train_batches(derive(run.seed, "score"), run.recipe.batch_size, 0, 1)
+    whole, world = run.recipe.batch_size, distributed.world()
+    batches = data.train_batches(derive(run.seed, "score"), whole, 0, 1)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for images, labels in batches:
             loss = F.cross_entropy(
-                copied(images.to(device)),
+                copied(precision.taken(run.precision, images).to(device)),
                 labels.to(device),
                 label_smoothing=run.recipe.label_smoothing,
             )
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss * (len(labels) * world / whole)).backward()  # type: ignore[no-untyped-call]
     layers = {}
     for name, weight in maskable(copied).items():
         mask = torch.ones_like(weight, dtype=torch.bool)
-        layers[name] = Layer(mask, mask.clone(), weight.detach(), weight.grad)
+        grad = None if weight.grad is None else distributed.summed(weight.grad) / world
+        layers[name] = Layer(mask, mask.clone(), weight.detach(), grad)
     return layers

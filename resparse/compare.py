@@ -25,6 +25,7 @@ from resparse.reproduce import Options, require_ready
 from resparse.resolve import resolve_method, resolve_workload
 from resparse.runner import pending, run_all
 from resparse.settings import settings
+from resparse.slots import at_once
 from resparse.tries import tried
 from resparse.workloads import Workload, workload
 
@@ -175,9 +176,9 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
         level=request.level,
         data_root=request.data_root,
         runs=request.runs,
-        device=request.device,
+        how=How(device=request.device),
     )
-    device = next(require_ready(problem, options, batch) for problem in problems.values())
+    ready = [require_ready(problem, options, batch) for problem in problems.values()]
     require_writable(request.out)
     store = RunStore(request.runs)
     todo = pending(runs, store, rerun_stale=request.level == "smoke")
@@ -189,8 +190,8 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
             todo,
             store,
             data_root=request.data_root,
-            how=How(device=device),
-            workers=request.cores if device == "cpu" else request.workers or 1,
+            how=ready[0],
+            workers=request.workers or at_once(ready[0]),
             notify=progress.notify,
             give_up=True,
         )
@@ -199,7 +200,7 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
         run = next(run for run in todo if run.key == key)
         at = f"{run.model}, sparsity {1 - run.density:.4g}, seed {run.seed}"
         raise RunFailed(f"{len(failed)} of {total} runs failed, nothing is compared; {at}: {why}")
-    return device
+    return ready[0].device
 
 
 def _found(entry: Entry, store: RunStore, frozen: Mapping[str, dict[str, Any]]) -> Found:

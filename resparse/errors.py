@@ -19,6 +19,10 @@ class RunFailed(ResparseError):
     exit_code = 2
 
 
+class PeerLost(RunFailed):
+    """Another process of the same run is gone or silent; this one has nothing to say of it."""
+
+
 class Corrupt(ResparseError):
     """A dataset or a prepared file is not what it must be."""
 
@@ -62,6 +66,12 @@ class ContractBroken(UsageError):
     def of(self, method: str) -> "ContractBroken":
         """The same, with the method named."""
         return ContractBroken(self.what, step=self.step, layer=self.layer, method=method)
+
+
+class Requeue(ResparseError):
+    """Asked to stop, all of it saved: the same command continues."""
+
+    exit_code = 75
 
 
 SEVERITY = (5, 4, 2, 1, 3, 0)  # of several exit codes, the first in this order is the command's

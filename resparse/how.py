@@ -16,7 +16,12 @@ class How:
     accumulate: int = 1  # parts of a step's batch; their gradients add up to the whole batch's
     channels_last: bool = False  # convolutions in NHWC, as GPUs with half precision want them
     compile: bool = False  # by torch.compile
-    tensorboard: bool = field(default=False, compare=False)  # event files beside it; no fact of it
+    world: int = 1  # processes that share each batch, a GPU each; see distributed
+    # no facts of a run: event files beside it, the least time between checkpoints inside an epoch,
+    # and how long several processes wait for a silent one
+    tensorboard: bool = field(default=False, compare=False)
+    checkpoint_minutes: float = field(default=5.0, compare=False)
+    timeout_s: float = field(default=600.0, compare=False)
 
     def require(self, precision: str, batch_size: int) -> None:
         """Raise UsageError naming what does not go with the run's precision or batch."""
@@ -26,6 +31,14 @@ class How:
             raise UsageError(
                 f"accumulate = {self.accumulate} parts of batches of {batch_size}; valid: a divisor"
             )
+        if not 1 <= self.world * self.accumulate <= batch_size:
+            raise UsageError(
+                f"batches of {batch_size} in {self.accumulate} parts on each of {self.world} "
+                "processes; valid: an image or more in each"
+            )
+        for name in ("checkpoint_minutes", "timeout_s"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} = {getattr(self, name)}; valid: above 0")
         if not self.on_gpu and (self.channels_last or self.compile):
             what = "channels_last" if self.channels_last else "compile"
             raise UsageError(

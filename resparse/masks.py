@@ -23,7 +23,7 @@ __all__ = [
     "top_k",
 ]
 
-_INTEGER = {  # of the same size
+INTEGER = {  # of each kind of number, the integer of its size
     torch.float16: torch.int16,
     torch.bfloat16: torch.int16,
     torch.float32: torch.int32,
@@ -137,7 +137,7 @@ class Masks:
 
         By its bits: a product would leave -0.0 and NaN, and a fill costs five times as much.
         """
-        bits = self._factor[name].view(_INTEGER[self._factor[name].dtype])  # memory that is there
+        bits = self._factor[name].view(INTEGER[self._factor[name].dtype])  # memory that is there
         bits.copy_(keep.view(torch.uint8)).neg_()  # all ones where kept
         for tensor in tensors:
             tensor.view(bits.dtype).bitwise_and_(bits)
@@ -202,8 +202,8 @@ class Masks:
         return dict(self._nnz)
 
     def check_counts(self, expected: int | dict[str, int]) -> None:
-        """Raise RuntimeError unless the counts are exactly what the method announced."""
-        actual = self.nnz()
+        """Raise RuntimeError unless the masks, counted anew, have what the method announced."""
+        actual = {name: int(mask.count_nonzero()) for name, mask in self.mask.items()}
         if isinstance(expected, int):
             if sum(actual.values()) != expected:
                 raise RuntimeError(f"{sum(actual.values())} active weights, {expected} announced")
@@ -213,6 +213,14 @@ class Masks:
                 raise RuntimeError(
                     f"layer {name}: {count} active weights, {expected[name]} announced"
                 )
+
+    def check_outside(self, optimizer: torch.optim.Optimizer | None) -> None:
+        """Raise RuntimeError where a weight or a moment outside its mask is not 0."""
+        for name, weight in self.weights.items():
+            for tensor in (weight.detach(), *moments(optimizer, weight)):
+                left = int(((tensor != 0) & ~self.mask[name]).count_nonzero())
+                if left:
+                    raise RuntimeError(f"layer {name}: {left} numbers outside its mask are not 0")
 
     def note_trained(self) -> None:
         """The weights active now have been trained for a whole update interval."""

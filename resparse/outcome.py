@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resparse import distributed
 from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
 from resparse.data import Data
@@ -31,7 +32,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def correct(t: Training, split: str) -> int:
-    """``count_correct`` of a run's own network and data."""
+    """``count_correct`` of a run's own network, one on all processes, and data."""
+    distributed.same_buffers(t.model)
     return count_correct(t.model, t.forward, t.data, split)
 
 
@@ -122,7 +124,9 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
     """Final numbers, all decided by the configuration; writes final.safetensors."""
     p, method, sizes = t.progress, t.method, t.method.sizes
     tensors = model_state(t) | {f"mask/{n}": m for n, m in t.masks.mask.items()}
-    weights_sha256 = save_tensors(folder.path / "final.safetensors", tensors)
+    weights_sha256 = ""  # of several processes the first writes, and its record counts
+    if distributed.first():
+        weights_sha256 = save_tensors(folder.path / "final.safetensors", tensors)
     tests, has_val = t.data.size("test"), p.best_val >= 0
     starts = [step for step, _ in p.forward]
 

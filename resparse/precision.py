@@ -1,6 +1,7 @@
 """Numerics by name: "portable" gives the same bits on every x86-64 machine, "fp32" is plain.
 
-"tf32" rounds the factors of products on a GPU; "bf16" and "fp16" train in mixed precision.
+"tf32" rounds the factors of products on a GPU; "bf16" and "fp16" train in mixed precision; "fp64"
+is for holding two ways of computing against each other.
 """
 
 import os
@@ -8,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from resparse.errors import UsageError
 
@@ -18,7 +20,7 @@ PORTABLE_ENV = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-PRECISIONS = ("portable", "fp32", "tf32", "bf16", "fp16")
+PRECISIONS = ("portable", "fp64", "fp32", "tf32", "bf16", "fp16")
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}  # of forward and backward; weights: fp32
 
 
@@ -56,6 +58,16 @@ def forward(precision: str, device: torch.device) -> AbstractContextManager[Any]
     if precision not in HALVES:
         return nullcontext()
     return torch.autocast(device.type, HALVES[precision])
+
+
+def taken(precision: str, tensor: Tensor) -> Tensor:
+    """Images, or a network's numbers, in the kind of number that the precision stores."""
+    return tensor.double() if precision == "fp64" else tensor
+
+
+def returned(logits: Tensor) -> Tensor:
+    """Logits in the kind of number that a loss is computed in: fp32 where they were halved."""
+    return logits.float() if logits.dtype in HALVES.values() else logits
 
 
 def scaler(precision: str, device: torch.device) -> torch.amp.GradScaler | None:

@@ -24,6 +24,7 @@ class RecipeSpec(Table):
     nesterov: bool = False
     weight_decay: NotNegative = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    sync_batch_norm: bool = False
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -78,4 +79,5 @@ class RecipeSpec(Table):
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
             label_smoothing=self.label_smoothing,
+            sync_batch_norm=self.sync_batch_norm,
         )

@@ -46,6 +46,7 @@ class Recipe:
     nesterov: bool = False
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    sync_batch_norm: bool = False  # statistics over the batches of all processes together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +77,9 @@ class Run:
         config: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         above: dict[str, Any] | None = config
         while above is not None:  # a field that came later is left out at its default: keys stay
-            if not above["test_every_epoch"]:
-                del above["test_every_epoch"]
+            for values, name in ((above, "test_every_epoch"), (above["recipe"], "sync_batch_norm")):
+                if not values[name]:
+                    del values[name]
             above = above["parent"]
         return config
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from resparse import registry
 from resparse.artifact import Planned
 from resparse.data import load
-from resparse.errors import RunFailed
+from resparse.errors import Requeue, RunFailed
 from resparse.how import How
 from resparse.record import Run, RunStore
 from resparse.runner import provenance, with_parents
-from resparse.trainer import Stopped
 from resparse.worker import code_of, train_and_commit
 
 _SHORT = {"interval": 2, "begin": 0.0, "end": 2 / 3, "t_end": 1.0}
@@ -61,7 +60,7 @@ def rehearse(planned: Sequence[Planned], device: str, say: Callable[[str], None]
             }
             try:
                 train_and_commit(run, store, stop_after=2, **how)  # type: ignore[arg-type]
-            except Stopped:
+            except Requeue:
                 pass
             else:
                 raise RunFailed(f"rehearsal of {run.method}: it did not stop at its checkpoint")

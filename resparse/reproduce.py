@@ -1,9 +1,8 @@
 """The command `reproduce`: plan, check, train what is missing, and report a table."""
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from resparse.progress import Progress
 from resparse.record import Record, RunStore
 from resparse.rehearse import rehearse
 from resparse.runner import git, pending, run_all
+from resparse.slots import at_once
 from resparse.verdict import Verdict, exit_code
 from resparse.worker import code_of
 from resparse.workloads import Workload, workload
@@ -41,11 +41,10 @@ class Options:
     data_root: Path | None = None
     runs: Path = ROOT / "runs"
     out: Path = ROOT / "reports"
-    device: str = "auto"
+    how: How = field(default_factory=lambda: How(device="auto"))
     workers: int | None = None
     speed: float | None = None
     strict: bool = False
-    tensorboard: bool = False
     json: bool = False
 
     @property
@@ -71,40 +70,42 @@ def reproduce(options: Options) -> int:
         return _report(table, options, seeds, {}, {}, set())
     if options.rehearse:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        device = device if options.device == "auto" else options.device
+        device = device if options.how.device == "auto" else options.how.device
         rehearse(planned, device, lambda line: print(line, flush=True))
         return 0
     batch = max(p.run.recipe.batch_size for p in planned)
-    device = "" if options.from_records else require_ready(problem, options, batch)
+    ready = None if options.from_records else require_ready(problem, options, batch)
     if not options.partial:
         require_writable(options.out)
     store = RunStore(options.runs)
     sha256 = data.load(problem.dataset, options.data_root).sha256
     planned = artifacts.plan(table, options.level, sha256, **choice)  # type: ignore[arg-type]
-    failures = _train(planned, store, device, options) if device else {}
+    failures = _train(planned, store, ready, options) if ready else {}
     return _report(table, options, seeds, *_collect(planned, store, failures))
 
 
-def require_ready(problem: Workload, options: Options, batch: int) -> str:
-    """The device to train batches of ``batch`` on; raises Missing with all that is not here."""
+def require_ready(problem: Workload, options: Options, batch: int) -> How:
+    """How to train batches of ``batch``, its device known; raises Missing with all not here."""
     lack = data.missing(problem.dataset, options.data_root)
     lacking = [lack] if lack else []
     device = "cuda" if problem.needs_gpu else "cpu"
-    if options.device != "auto":
-        device = options.device
+    if options.how.device != "auto":
+        device = options.how.device
+    how = replace(options.how, device=device)
     if device.startswith("cuda") and problem.precision == "portable":
         raise UsageError(
             f"--device {device}: {options.level} trains in portable numerics; valid: cpu"
         )
     if device.startswith("cuda"):
-        lacking += gpu_lacks() or memory_lacks(problem, batch)
+        lacking += gpu_lacks() or memory_lacks(problem, -(-batch // (how.world * how.accumulate)))
     if lacking:
         raise Missing(
             f"level {options.level} of {options.name} cannot run here: {'; '.join(lacking)}. "
             f"See its cost with --plan, try it without data with --rehearse"
         )
-    require_writable(options.runs, plan.disk_bytes(problem))
-    return device
+    how.require(problem.precision, batch)
+    require_writable(options.runs, at_once(how) * plan.disk_bytes(problem))
+    return how
 
 
 def gpu_lacks() -> list[str]:
@@ -136,19 +137,18 @@ def memory_lacks(problem: Workload, batch: int) -> list[str]:
 
 
 def _train(
-    planned: Sequence[Planned], store: RunStore, device: str, options: Options
+    planned: Sequence[Planned], store: RunStore, how: How, options: Options
 ) -> dict[str, str]:
     runs = [p.run for p in planned]
     todo = pending(runs, store, rerun_stale=options.level == "smoke")
-    workers = options.workers or (len(os.sched_getaffinity(0)) if device == "cpu" else 1)
     total = len({run.key for run in runs} | {run.key for run in todo})
     with Progress(total, total - len(todo), quiet=options.json) as progress:
         return run_all(
             todo,
             store,
             data_root=options.data_root,
-            how=How(device=device, tensorboard=options.tensorboard),
-            workers=workers,
+            how=how,
+            workers=options.workers or at_once(how),
             notify=progress.notify,
         )
 

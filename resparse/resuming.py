@@ -5,7 +5,9 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from resparse import distributed
 from resparse.checkpoint import load_checkpoint, save_checkpoint
+from resparse.consensus import require_same
 from resparse.masks import moments
 from resparse.record import RunFolder
 from resparse.training import Progress, Training, model_state
@@ -14,7 +16,10 @@ MASKS = ("mask", "ever", "trained")
 
 
 def save(t: Training, folder: RunFolder) -> None:
-    """Write a checkpoint of all that the next step depends on."""
+    """Write a checkpoint of all that the next step depends on; of several processes the first."""
+    t.require_density()
+    if not distributed.first():
+        return
     tensors = model_state(t)
     tensors |= {f"mask/{name}": mask for name, mask in t.masks.mask.items()}
     tensors |= {f"ever/{name}": ever for name, ever in t.masks.ever.items()}
@@ -41,6 +46,7 @@ def resume(t: Training, folder: RunFolder) -> None:
     found = load_checkpoint(
         folder.path, lambda what: folder.event(event="damaged checkpoint passed over", what=what)
     )
+    distributed.require_same("checkpoints to continue from", str(found and found[0]))
     if found is None:
         return
     step, tensors, state = found
@@ -68,4 +74,6 @@ def resume(t: Training, folder: RunFolder) -> None:
     if t.scaler is not None:
         t.scaler.load_state_dict(t.progress.scaler)
     torch.set_rng_state(tensors["rng"])
+    t.require_density()
+    require_same(t.masks, t.model, step - 1)
     folder.event(event="resumed", step=step)

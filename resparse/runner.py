@@ -1,20 +1,24 @@
 """Many runs on one machine: a process each, forked from one that has torch loaded."""
 
+import os
 import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from resparse import forking
+from resparse import distributed, forking
 from resparse.artifact import ROOT
-from resparse.errors import RunFailed
+from resparse.errors import Requeue, RunFailed
 from resparse.files import file_sha256
 from resparse.how import How
 from resparse.record import Run, RunStore
+from resparse.slots import emptiest, slots
+from resparse.stopping import raising
 from resparse.worker import code_of
 
 Notify = Callable[[Run, str], None]  # (run, "running" | "done" | "failed")
@@ -65,7 +69,6 @@ def provenance() -> dict[str, Any]:
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "none",
         "lock_sha256": file_sha256(lock) if lock.is_file() else "none",
-        "world_size": 1,
     }
 
 
@@ -102,21 +105,42 @@ def run_all(
 ) -> dict[str, str]:
     """Train ``runs`` (parents included), at most ``workers`` at once: run key -> why it failed.
 
-    Each run starts when its parent is committed. Ctrl-C ends the processes and is passed on; what
-    is committed or checkpointed stays. One precision after the other: a run's numerics do not
-    depend on what is trained beside it. ``command`` goes to the records (default: the command
-    line's). With ``give_up`` nothing new starts after a failure.
+    Each run starts when its parent is committed, on GPUs of its own as long as there are (slots).
+    Ctrl-C, SIGTERM and SIGUSR1 let each finish its step and write a checkpoint, and are passed on,
+    the latter two as Requeue. Under torchrun all its processes train one run after another.
+    Elsewhere one precision comes after the other: a run's numerics do not depend on what is trained
+    beside it. ``command`` goes to the records (default: the command line's). With ``give_up``
+    nothing new starts after a failure.
     """
     failed: dict[str, str] = {}
     codes = {run.key: code_of(run) for run in runs}  # before any process loads it
     facts = provenance() | ({"command": command} if command else {})
-    for precision in dict.fromkeys(run.precision for run in runs):
-        chosen = [run for run in runs if run.precision == precision]
-        where = (str(store.root), str(data_root or ""), how, facts)
-        if not (failed and give_up):
-            server = forking.context(precision)
-            failed |= _run_all(chosen, store, where, codes, server, workers, notify, give_up)
+    where = (str(store.root), str(data_root or ""), how, facts)
+    if distributed.together():
+        return _run_together(runs, where, codes, notify)
+    with raising():
+        for precision in dict.fromkeys(run.precision for run in runs):
+            chosen = [run for run in runs if run.precision == precision]
+            if not (failed and give_up):
+                server = forking.context(precision)
+                failed |= _run_all(chosen, store, where, codes, server, workers, notify, give_up)
     return failed
+
+
+def _run_together(
+    runs: Sequence[Run], where: tuple[Any, ...], codes: dict[str, str], notify: Notify
+) -> dict[str, str]:
+    """Train in this process, which is one of several; the first failure ends all of them."""
+    from resparse import worker
+
+    main: Callable[..., str] = worker.main
+    for run in runs:
+        notify(run, "running")
+        why = main(run.config, *where, codes[run.key])
+        notify(run, "failed" if why else "done")
+        if why:
+            return {run.key: why}
+    return {}
 
 
 def _run_all(
@@ -130,7 +154,9 @@ def _run_all(
     give_up: bool,
 ) -> dict[str, str]:
     waiting = list(runs)
-    active: dict[Any, tuple[Any, Run, Connection[str, str], Any]] = {}
+    active: dict[Any, tuple[Any, Run, Connection[str, str], Any, str]] = {}
+    how = where[2]
+    places = slots(how)
     failed: dict[str, str] = {}
     try:
         while waiting or active:
@@ -146,18 +172,21 @@ def _run_all(
                 arguments = (run.config, *where, codes[run.key])
                 reasons, end = context.Pipe(duplex=False)
                 done = context.RawValue("q", -1)  # steps; memory outlives whoever wrote to it
-                process = context.Process(target=_main, args=(end, done, *arguments))
+                slot = emptiest(places, [at for *_, at in active.values()])
+                process = context.Process(target=_main, args=(end, done, slot, *arguments))
                 forking.start(process)
                 end.close()
-                active[process.sentinel] = (process, run, reasons, done)
+                active[process.sentinel] = (process, run, reasons, done, slot)
                 notify(run, "running")
             if not active:
                 if waiting:
                     raise RunFailed(f"run {waiting[0].key} waits for a parent nobody trains")
                 break
             for sentinel in wait(list(active)):
-                process, run, reasons, done = active.pop(sentinel)
+                process, run, reasons, done, _ = active.pop(sentinel)
                 process.join()
+                if process.exitcode == Requeue.exit_code:
+                    raise Requeue(f"run {run.key} {reasons.recv()}")
                 folder = store.folder(run)
                 if not folder.committed:
                     failed[run.key] = _why(reasons, process.exitcode, run, done.value)
@@ -169,15 +198,23 @@ def _run_all(
     return failed
 
 
-def _main(end: "Connection[str, str]", done: Any, *arguments: Any) -> None:
-    from resparse import worker
+def _main(end: "Connection[str, str]", done: Any, slot: str, *arguments: Any) -> None:
+    """A run in a process of its own, or, of several, that of their torchrun; ``slot``: its GPUs."""
+    from resparse import group, worker
 
     def tell(step: int) -> None:
         done.value = step
 
     forking.stdout_to_stderr()
-    main: Callable[..., str] = worker.main
-    why = main(*arguments, tell=tell)
+    if slot:
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot
+    how: How = arguments[3]
+    main: Callable[..., str] = group.main if how.world > 1 else partial(worker.main, tell=tell)
+    try:
+        why = main(*arguments)
+    except Requeue as stopped:
+        end.send(str(stopped))
+        raise SystemExit(Requeue.exit_code) from None
     if why:
         end.send(why)
         raise SystemExit(1)
@@ -188,6 +225,7 @@ def _why(reasons: "Connection[str, str]", exitcode: int | None, run: Run, done: 
     try:
         return reasons.recv()
     except EOFError:
+        killed = " (SIGKILL: often the kernel, for want of memory)" if exitcode == -9 else ""
         at = f"step {done}" if done < run.recipe.steps else "after the last step"
         where = at if done >= 0 else "before training"
-        return f"method {run.method}, {where}: its process ended with exit code {exitcode}"
+        return f"method {run.method}, {where}: its process ended with exit code {exitcode}{killed}"

@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from resparse import distributed
 from resparse.beginning import start
 from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
+from resparse.consensus import decided, require_same
 from resparse.data import Data
+from resparse.errors import Requeue
 from resparse.how import How
 from resparse.masks import NonFinite
 from resparse.method import Parent
@@ -17,8 +20,11 @@ from resparse.outcome import end_epoch, outcome_of
 from resparse.record import Run, RunFolder
 from resparse.resuming import resume, save
 from resparse.schedules import learning_rate
+from resparse.stopping import unasked
 from resparse.training import NEVER, Lap, Training, model_state, require_copies, untimed
-from resparse.watch import Diverged
+from resparse.watch import Collapsed, Diverged, Ended
+
+EPOCH_S = 20.0  # at the least between checkpoints at the ends of epochs
 
 
 class Trained(NamedTuple):
@@ -29,10 +35,6 @@ class Trained(NamedTuple):
     outcome: dict[str, Any]
     curves: dict[str, list[float]]
     files: list[str]
-
-
-class Stopped(Exception):
-    """The run was asked to stop after a step; its checkpoint holds all of it."""
 
 
 def untold(step: int) -> None:
@@ -94,7 +96,10 @@ def _update(t: Training, step: int, planned: int, dense: dict[str, Tensor] | Non
     layers = t.masks.layers(dense, t.optimizer)
     try:
         with guarded(t.run.method, planned, layers):
-            changes = t.method.update_masks(planned, layers)
+            changes = decided(t.method, t.device, lambda: t.method.update_masks(planned, layers))
+            gone = t.emptied(changes)
+        if gone is not None:
+            raise Collapsed(f"layer {gone}: the mask update at step {step} keeps no weight", step)
         t.progress.step = step + 1
         t.note_trained()
         with guarded(t.run.method, planned, {}):
@@ -102,6 +107,7 @@ def _update(t: Training, step: int, planned: int, dense: dict[str, Tensor] | Non
             t.masks.check_counts(t.method.nnz_at(planned))
     except NonFinite as error:
         raise Diverged(f"mask update at step {step}: {error}", step) from error
+    require_same(t.masks, t.model, step)
     t.note_starved(changes)
     t.progress.installed = step + 1
     t.progress.postponed = NEVER
@@ -142,21 +148,27 @@ def train(
     *,
     parent: tuple[Parent, dict[str, Tensor] | None] | None = None,
     how: How | None = None,
-    checkpoint_s: float = 20.0,
+    checkpoint_s: float | None = None,
     checkpoint_steps: int | None = None,
     stop_after: int | None = None,
+    asked: Callable[[], bool] = unasked,
     tell: Callable[[int], None] = untold,
     see: Callable[[Training], None] = unseen,
 ) -> Trained:
     """Train ``run`` to its end.
 
     ``counts`` are the target weights per layer. Continues from the newest sound checkpoint in
-    ``folder``; kill it anywhere. ``stop_after`` checkpoints after that step and raises Stopped.
+    ``folder``; kill it anywhere. A checkpoint is written every ``how.checkpoint_minutes`` or
+    ``checkpoint_s``, and at the end of an epoch where the last is EPOCH_S old. After the step
+    ``stop_after``, or the one during which ``asked`` came true, one more, and Requeue is raised.
     ``tell`` hears how many steps are done, whenever that changes; ``see`` is shown the run then,
     its epoch's numbers included, and changes nothing.
     """
-    t = start(run, data, counts, parent, how or How())
+    how = how or How()
+    t = start(run, data, counts, parent, how)
+    t.asked = asked
     resume(t, folder)
+    every = 60 * how.checkpoint_minutes if checkpoint_s is None else checkpoint_s
     tell(t.progress.step)
     see(t)
     per_epoch = data.train_size // run.recipe.batch_size
@@ -164,21 +176,25 @@ def train(
     try:
         for step in train_steps(t, run.recipe.steps):
             tell(step + 1)
-            if (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps:
+            ends = (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps
+            if ends:
                 t.require_finite(step)
                 end_epoch(t, -(-(step + 1) // per_epoch))
             see(t)
-            if step + 1 in run.snapshots:
+            if step + 1 in run.snapshots and distributed.first():
                 save_tensors(folder.path / f"snapshot-{step + 1}.safetensors", model_state(t))
             on_step = checkpoint_steps is not None and (step + 1) % checkpoint_steps == 0
-            stopping = stop_after is not None and step + 1 >= stop_after
-            if on_step or stopping or time.monotonic() - saved > checkpoint_s:
+            stopping = (stop_after is not None and step + 1 >= stop_after) or t.stopping(step)
+            age = time.monotonic() - saved
+            if on_step or stopping or age > every or (ends and age > EPOCH_S):
                 save(t, folder)
                 saved = time.monotonic()
             if stopping:
-                raise Stopped(f"stopped after step {step}")
-    except Diverged as error:
-        status, reason = "diverged", str(error)
+                of = run.recipe.steps
+                raise Requeue(f"stopped after step {step} of {of}: the same command continues")
+        t.require_density()
+    except Ended as error:
+        status, reason = error.status, str(error)
         t.progress.step = error.step
     t.note_trained()
     outcome = outcome_of(t, folder)

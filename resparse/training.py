@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resparse import precision
+from resparse import distributed, precision
 from resparse.blame import guarded
 from resparse.data import Data
 from resparse.errors import RunFailed
@@ -19,6 +20,7 @@ from resparse.masks import Change, Layer, Masks
 from resparse.method import Method
 from resparse.record import Run
 from resparse.seeds import derive
+from resparse.stopping import unasked
 from resparse.watch import Diverged, Watch, finite_where_all_are
 
 NEVER = -1  # no update is postponed
@@ -69,30 +71,61 @@ class Training:
     scaler: torch.amp.GradScaler | None
     counts: dict[str, int]  # weights per layer that the run's density asks for
     due: list[int]  # steps at which masks may move: a function of the step alone, so asked once
+    network: nn.Module  # the model, or around it what brings several processes' gradients together
+    asked: Callable[[], bool] = unasked  # whether this process is to stop
+    stop: Tensor | None = None  # above 0 once any of several processes is
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch, on the device, in the run's precision."""
-        images = images.to(self.device, non_blocking=True)
+        """Logits of a batch, in the precision of the run; to evaluate, of this process alone."""
+        images = precision.taken(self.run.precision, images).to(self.device, non_blocking=True)
         if self.how.channels_last:
             images = images.to(memory_format=torch.channels_last)
         with precision.forward(self.run.precision, self.device):
-            logits: Tensor = self.model(images)
+            through = self.network if self.model.training else self.model
+            logits: Tensor = through(images)
         return logits
 
     def backward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Gradients of the mean loss of a batch, unscaled, in parts that add up; that loss."""
+        """Gradients of the mean loss of all processes' batch, unscaled, by parts; that loss.
+
+        ``images`` and ``labels`` are this process's share of it. DDP takes the mean over the
+        processes of what each has: parts weigh as many images as they hold.
+        """
         smoothing, parts = self.run.recipe.label_smoothing, self.how.accumulate
+        world, batch = distributed.world(), self.run.recipe.batch_size
         whole = torch.zeros((), device=self.device)
-        for some, of in zip(images.chunk(parts), labels.chunk(parts), strict=True):
-            logits, truth = self.forward(some), of.to(self.device, non_blocking=True)
-            loss = F.cross_entropy(logits.float(), truth, label_smoothing=smoothing)
-            loss = loss / parts if parts > 1 else loss
-            scaled = loss if self.scaler is None else self.scaler.scale(loss)
-            scaled.backward()  # type: ignore[no-untyped-call]
-            whole = whole + loss.detach() if parts > 1 else loss
+        pairs = zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True)
+        for part, (some, of) in enumerate(pairs, start=1):
+            truth, share = of.to(self.device, non_blocking=True), len(of) * world / batch
+            with nullcontext() if part == parts else distributed.unreduced(self.network):
+                logits = precision.returned(self.forward(some))
+                loss = F.cross_entropy(logits, truth, label_smoothing=smoothing)
+                loss = loss * share if share != 1 else loss
+                scaled = loss if self.scaler is None else self.scaler.scale(loss)
+                scaled.backward()  # type: ignore[no-untyped-call]
+            whole = whole + loss.detach() if parts > 1 else loss.detach()
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
-        return whole
+        return self._of_all(whole)
+
+    def _of_all(self, loss: Tensor) -> Tensor:
+        """The mean loss over processes; with it goes round whether any of them is to stop."""
+        if distributed.world() == 1:
+            return loss
+        asked = torch.full((), float(self.asked()), dtype=loss.dtype, device=self.device)
+        mean, self.stop = distributed.summed(
+            torch.stack([loss / distributed.world(), asked])
+        ).unbind()
+        return mean
+
+    def stopping(self, step: int) -> bool:
+        """Whether to stop after ``step``; several processes decide so at the same one.
+
+        On a GPU at one of the steps that wait for it anyway.
+        """
+        if self.stop is None:
+            return self.asked()
+        return step % self.watch.every == 0 and bool(self.stop > 0)
 
     def gradients(self) -> dict[str, Tensor]:
         """Of all parameters that have one, by name."""
@@ -152,6 +185,23 @@ class Training:
         """The active weights that the method announces for a step."""
         with guarded(self.run.method, step, {}, what="nnz_at"):
             return self.method.nnz_at(step)
+
+    def require_density(self) -> None:
+        """Raise RunFailed unless masks have the announced counts, and all outside them is 0.
+
+        Between an update that is postponed and its step they have those of the masks before.
+        """
+        step = self.progress.step - 1
+        try:
+            if self.progress.postponed == NEVER:
+                self.masks.check_counts(self.announced(step))
+            self.masks.check_outside(self.optimizer)
+        except RuntimeError as error:
+            raise RunFailed(f"method {self.run.method}, after step {step}: {error}") from error
+
+    def emptied(self, changes: Mapping[str, Change]) -> str | None:
+        """The first layer whose new mask keeps no weight (layer collapse)."""
+        return next((name for name, change in changes.items() if not change.mask.any()), None)
 
     def interval(self) -> int:
         """Steps of the update interval that the present masks live in; 1 where masks never move.

@@ -1,17 +1,32 @@
 """Whether every step was finite, found on the device, so that the loop need not wait for it."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 
-class Diverged(Exception):
-    """What is not finite ends a run at ``step``; it is recorded, not lost."""
+class Ended(Exception):
+    """What ends a run at ``step``, before its last; it is recorded, not lost."""
+
+    status: ClassVar[str]
 
     def __init__(self, said: str, step: int) -> None:
         super().__init__(said)
         self.step = step
+
+
+class Diverged(Ended):
+    """Something is not finite."""
+
+    status = "diverged"
+
+
+class Collapsed(Ended):
+    """A layer has no weight left."""
+
+    status = "collapsed"
 
 
 def finite_where_all_are(tensors: list[Tensor]) -> list[Tensor]:

@@ -11,18 +11,19 @@ from typing import Any
 
 import torch
 
-from resparse import data, models, precision, registry, workloads
+from resparse import data, distributed, models, precision, registry, workloads
 from resparse.beginning import parent_of
 from resparse.data import imagenet
 from resparse.data.memory import InMemory
 from resparse.distributions import layer_counts
-from resparse.errors import ResparseError, RunFailed
+from resparse.errors import PeerLost, Requeue, ResparseError, RunFailed
 from resparse.exact import network
 from resparse.files import file_sha256, sha256, write_json
 from resparse.heartbeat import Heartbeat
 from resparse.how import How
 from resparse.outside import copy_of
 from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
+from resparse.stopping import listening
 from resparse.tensorboard import Board
 from resparse.trainer import train, unseen, untold
 
@@ -37,7 +38,10 @@ _RULES = (
     "flops",
 )
 _PARTS = ("registry", "method", "seeds")
-_LOOP = ("trainer", "training", "beginning", "resuming", "watch", "how", "outcome", "precision")
+_LOOP = (
+    *("trainer", "training", "beginning", "resuming", "watch", "how", "outcome", "precision"),
+    *("distributed", "consensus"),
+)
 
 
 def know(run: Run, root: Path) -> None:
@@ -94,15 +98,33 @@ def train_and_commit(
     """Train ``run`` in this process and commit its record; ``options`` go to trainer.train.
 
     ``code`` is the fingerprint when the command began. Raises RunFailed where the code is another
-    before or after: what was loaded in between would be a mixture.
+    before or after: what was loaded in between would be a mixture. Raises Requeue where SIGTERM or
+    SIGUSR1 came while it trained: a checkpoint holds all of it.
+
+    Where several processes train it together the first holds the run and writes of it, and the
+    others return the record that it commits.
     """
     how.require(run.precision, run.recipe.batch_size)
     precision.enter(run.precision, how.threads)
     folder = store.folder(run)
-    with folder.lock(wait=True):  # a killed command's worker may still be at this run
-        if folder.committed:
+    # a killed command's worker may still be at this run
+    with folder.lock(wait=True) if distributed.first() else contextlib.nullcontext():
+        if distributed.agreed(lambda: folder.committed):
             return folder.record()
         began = time.monotonic()
+        _require_code(run, code)
+        images = data.load(run.dataset, data_root)
+        if isinstance(images, InMemory):
+            images.to(torch.device(how.device))
+        shapes, _, _ = network(run.model, run.dataset)
+        counts = layer_counts(run.distribution, shapes, run.density)
+        options |= {"parent": parent_of(run, store), "how": how}
+        if not distributed.first():
+            distributed.agreed(lambda: None)  # the folder is ready
+            with listening() as asked:
+                train(run, images, counts, Onlooker(folder.path), asked=asked, **options)
+            distributed.agreed(lambda: None)  # it is committed
+            return folder.record()
         beat = Heartbeat(folder.path, run.recipe.steps)
         board = Board(folder.path) if how.tensorboard else None
 
@@ -110,16 +132,11 @@ def train_and_commit(
             tell(step)
             beat(step)
 
-        _require_code(run, code)
-        images = data.load(run.dataset, data_root)
-        if isinstance(images, InMemory):
-            images.to(torch.device(how.device))
-        shapes, _, _ = network(run.model, run.dataset)
-        counts = layer_counts(run.distribution, shapes, run.density)
-        folder.begin(run.config, code)
+        distributed.agreed(lambda: folder.begin(run.config, code))
         folder.event(event="started", pid=os.getpid(), **how.facts())
-        options |= {"parent": parent_of(run, store), "how": how, "tell": told}
-        trained = train(run, images, counts, folder, see=board or unseen, **options)
+        with listening() as asked:
+            options |= {"asked": asked, "tell": told, "see": board or unseen}
+            trained = train(run, images, counts, folder, **options)
         _require_code(run, code)
         record = Record(
             key=run.key,
@@ -134,17 +151,27 @@ def train_and_commit(
                 "wall_s": round(time.monotonic() - began, 3),
                 **how.facts(),
                 **precision.facts(run.precision, how.device),
+                "world_size": how.world,
+                "global_batch": run.recipe.batch_size,  # of all processes, at each step
+                "lr": run.recipe.lr,  # for that batch
                 "device": torch.cuda.get_device_name() if how.on_gpu else how.device,
                 "cpu_capability": torch.backends.cpu.get_cpu_capability(),
                 "data": getattr(images, "provenance", {"loader": type(images).__name__}),
             },
         )
         folder.event(event="finished", status=trained.status)
-        folder.commit(record, trained.files)
+        distributed.agreed(lambda: folder.commit(record, trained.files))
         beat.stop()
         if board is not None:  # once committed: never written twice
             board.end(record)
     return record
+
+
+class Onlooker(RunFolder):
+    """The folder of a run that another process writes: events are its own."""
+
+    def event(self, **values: object) -> None:
+        """Nothing is written."""
 
 
 def _require_code(run: Run, code: str) -> None:
@@ -163,12 +190,20 @@ def main(
 ) -> str:
     """Entry of the process: empty, or why the run failed; the trace is written beside it.
 
-    ``tell`` hears how many steps are done, once training begins.
+    ``tell`` hears how many steps are done, once training begins. Raises Requeue where the run was
+    asked to stop, PeerLost where another of its processes is gone.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     run, store = Run.from_config(config), RunStore(Path(root))
     failure = RunFolder(store.root / run.key).path / "failure.json"
-    failure.unlink(missing_ok=True)  # an earlier attempt's
+    if distributed.first():
+        failure.unlink(missing_ok=True)  # an earlier attempt's
+    done = [-1]
+
+    def told(step: int) -> None:
+        done[0] = step
+        tell(step)
+
     try:
         know(run, store.root)
         train_and_commit(
@@ -178,12 +213,32 @@ def main(
             how=how,
             provenance=provenance,
             code=code,
-            tell=tell,
+            tell=told,
         )
+    except Requeue:
+        raise
     except Exception as error:
-        name = "" if isinstance(error, ResparseError) else f"{type(error).__name__}: "
-        why = f"{name}{error}"
+        if distributed.lost(error):
+            raise PeerLost(
+                f"another process of run {run.key} is gone or silent: {error}"
+            ) from error
+        why = _said(error, run, how, done[0])
         with contextlib.suppress(ResparseError):  # a full disk has no room for the trace either
             write_json(failure, {"reason": why, "trace": traceback.format_exc()})
         return why
     return ""
+
+
+def _said(error: Exception, run: Run, how: How, done: int) -> str:
+    """Why a run failed, in one sentence."""
+    memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if memory or "DefaultCPUAllocator" in str(error):  # of torch on a CPU: a RuntimeError
+        batch, parts = run.recipe.batch_size, how.world * how.accumulate
+        at = f"at step {done}" if done >= 0 else "before training"
+        return (
+            f"out of memory on {how.device} {at}, with batches of {batch} in {parts} parts; what "
+            "was saved is kept. The batch size is never changed: compute it in more parts "
+            f"(--accumulate), on more GPUs or on one with more memory ({error})"
+        )
+    name = "" if isinstance(error, ResparseError) else f"{type(error).__name__}: "
+    return f"{name}{error}"

@@ -11,9 +11,9 @@ from torch import nn
 from resparse import precision, workloads
 from resparse.beginning import start
 from resparse.data import digits
-from resparse.errors import UsageError
+from resparse.errors import Requeue, UsageError
 from resparse.how import How
-from resparse.trainer import Stopped, train_steps
+from resparse.trainer import train_steps
 from resparse.training import NEVER
 from resparse.watch import Diverged
 
@@ -34,7 +34,7 @@ def test_stopped_and_resumed_is_uninterrupted(kind, method, tmp_path):
     """Weights, masks and the scaler's state, whose scale grows or falls."""
     run = run_in(kind, method)
     whole = train_to(tmp_path / "whole", run)
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(tmp_path / "halves", run, stop_after=17)
     assert train_to(tmp_path / "halves", run) == whole
     assert whole.status == "completed"
@@ -104,7 +104,7 @@ def test_a_postponed_update_survives_a_restart(tmp_path, monkeypatch):
     )
     run = run_in("fp16", "set", interval=4)
     whole = train_to(tmp_path / "whole", run)
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(tmp_path / "halves", run, stop_after=5)
     assert train_to(tmp_path / "halves", run) == whole
 
@@ -139,7 +139,7 @@ def test_channels_last_is_the_same_training_in_another_order_of_memory(tmp_path)
     for ours, theirs in zip(t.model.parameters(), plain.model.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
     whole = train_to(tmp_path / "whole", run, how=How(channels_last=True))
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(tmp_path / "halves", run, how=How(channels_last=True), stop_after=17)
     assert train_to(tmp_path / "halves", run, how=How(channels_last=True)) == whole
 

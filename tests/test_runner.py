@@ -10,11 +10,10 @@ from conftest import make_run
 from test_resolve import written
 
 from resparse import runner
-from resparse.errors import RunFailed, UsageError
+from resparse.errors import Requeue, RunFailed, UsageError
 from resparse.freeze import clean_commit
 from resparse.how import How
 from resparse.record import RunStore
-from resparse.trainer import Stopped
 from resparse.worker import code_of, train_and_commit
 
 
@@ -76,7 +75,7 @@ def test_code_edited_meanwhile_is_refused_and_its_checkpoints_set_aside(store, t
     run = make_run("set")
     folder = store.folder(run).path
     facts = {"data_root": None, "how": How(), "provenance": {}}
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_and_commit(run, store, code=code_of(run), stop_after=7, **facts)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest == {"config": run.config, "code": code_of(run)}

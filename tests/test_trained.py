@@ -8,10 +8,11 @@ from conftest import STEPS, counts_of, make_run, parent_of, train_to
 
 from resparse.beginning import start
 from resparse.data import digits
+from resparse.errors import Requeue
 from resparse.how import How
 from resparse.masks import Change
 from resparse.models import maskable
-from resparse.trainer import Stopped, train_steps
+from resparse.trainer import train_steps
 
 
 def start_of(method, **fields):
@@ -96,7 +97,7 @@ def test_a_layer_that_an_update_would_have_emptied_is_named_also_after_a_resume(
     whole = train_to(tmp_path / "whole", run)[2]
     assert whole["starved"]
     assert all(whole["nnz"][name] >= 1 for name in whole["starved"])
-    with pytest.raises(Stopped):  # after the last update
+    with pytest.raises(Requeue):  # after the last update
         train_to(tmp_path / "halves", run, stop_after=15)
     assert train_to(tmp_path / "halves", run)[2] == whole
 

@@ -28,10 +28,10 @@ from torch.nn import functional as F
 from resparse import precision, registry
 from resparse.beginning import start
 from resparse.data import digits
-from resparse.errors import UsageError
+from resparse.errors import Requeue, UsageError
 from resparse.how import How
 from resparse.models import maskable
-from resparse.trainer import Stopped, train_steps
+from resparse.trainer import train_steps
 from resparse.training import Training
 
 MOVING = [name for name in METHODS if "interval" in registry.own_fields(registry.load(name))]
@@ -47,7 +47,7 @@ def test_stopped_and_resumed_is_uninterrupted(method, tmp_path):
     run = make_run(method, snapshots=(9, 20))
     parent = parent_of(run, tmp_path)
     whole = train_to(tmp_path / "whole", run, parent)
-    with pytest.raises(Stopped, match="step 16"):
+    with pytest.raises(Requeue, match="step 16"):
         train_to(tmp_path / "halves", run, parent, stop_after=17)
     assert not (tmp_path / "halves" / "final.safetensors").exists()
     halves = train_to(tmp_path / "halves", run, parent)
@@ -103,7 +103,7 @@ def test_killed_and_repeated_is_uninterrupted(tmp_path):
 
 def test_resumes_from_the_older_checkpoint_when_the_newer_is_damaged(tmp_path):
     run = make_run("set")
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(tmp_path / "damaged", run, checkpoint_steps=5, stop_after=17)
     newest = tmp_path / "damaged" / "checkpoint-000000017" / "tensors.safetensors"
     data = bytearray(newest.read_bytes())
@@ -116,7 +116,7 @@ def test_resumes_from_the_older_checkpoint_when_the_newer_is_damaged(tmp_path):
 
 
 def test_starting_over_because_every_checkpoint_is_damaged_is_said(tmp_path):
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(tmp_path, make_run("static", 6), checkpoint_steps=2, stop_after=4)
     for path in tmp_path.glob("checkpoint-*"):
         (path / "tensors.safetensors").write_bytes(b"")

@@ -5,9 +5,12 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resparse.errors import UsageError
+
+if TYPE_CHECKING:
+    from resparse.how import How
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +43,42 @@ def device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", type=folder, metavar="DIR", help=text)
 
 
-def tensorboard(parser: argparse.ArgumentParser) -> None:
-    """--tensorboard."""
+def computing(parser: argparse.ArgumentParser) -> None:
+    """How runs are computed, whatever they are: --gpus to --tensorboard (see How)."""
+    text = "GPUs that share each batch of a run (default: 1; under torchrun its processes do)"
+    parser.add_argument("--gpus", type=whole, metavar="N", help=text)
+    text = "threads of one run (default: 1); their number is in the last bits of the numbers"
+    parser.add_argument("--threads", type=whole, metavar="N", help=text)
+    text = "parts that each GPU's share of a batch is computed in, where memory does not hold it"
+    parser.add_argument("--accumulate", type=whole, metavar="N", help=text)
+    text = "convolutions in NHWC, as GPUs with half precision want them"
+    parser.add_argument("--channels-last", action="store_true", help=text)
+    parser.add_argument("--compile", action="store_true", help="by torch.compile")
+    text = "between checkpoints inside an epoch (default: 5); its end has one as well"
+    parser.add_argument("--checkpoint-minutes", type=float, metavar="M", help=text)
+    text = "that several processes wait for a silent one before all restart (default: 10)"
+    parser.add_argument("--timeout-minutes", type=float, metavar="M", help=text)
     text = "write event files of what trains now to STORE/KEY/tensorboard/"
     parser.add_argument("--tensorboard", action="store_true", help=text)
+
+
+HOW = (
+    *("gpus", "threads", "accumulate", "channels_last", "compile"),
+    *("checkpoint_minutes", "timeout_minutes", "tensorboard"),
+)
+
+
+def how(given: argparse.Namespace) -> "How":
+    """What computing() was told; raises UsageError for several GPUs on a CPU."""
+    from resparse.how import How
+
+    said = {name: getattr(given, name) for name in HOW if getattr(given, name) is not None}
+    if "gpus" in said and given.device == "cpu":
+        raise UsageError(f"--gpus {given.gpus} on --device cpu; valid: without one of the two")
+    if "timeout_minutes" in said:
+        said["timeout_s"] = 60 * said.pop("timeout_minutes")
+    world = said.pop("gpus", 1)
+    return How(device="cuda" if given.gpus else given.device, world=world, **said)
 
 
 def workload(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:

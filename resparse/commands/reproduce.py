@@ -9,12 +9,12 @@ from resparse.errors import Missing, UsageError
 SUMMARY = "reproduce a table or figure"
 EXAMPLE = "resparse reproduce itop/table2 --level smoke"
 UNUSED = {  # options that a way of running would ignore
-    "plan": ("json", "out", "device", "strict", "runs", "workers", "tensorboard"),
+    "plan": ("json", "out", "device", "strict", "runs", "workers", *options.HOW),
     "rehearse": (
-        *("json", "speed", "out", "strict", "data_root", "runs", "workers", "tensorboard"),
+        *("json", "speed", "out", "strict", "data_root", "runs", "workers", *options.HOW),
     ),
-    "exact_only": ("seeds", "speed", "device", "data_root", "runs", "workers", "tensorboard"),
-    "from_records": ("speed", "device", "workers", "tensorboard"),
+    "exact_only": ("seeds", "speed", "device", "data_root", "runs", "workers", *options.HOW),
+    "from_records": ("speed", "device", "workers", *options.HOW),
     "": ("speed",),
 }
 
@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.out(parser)
     parser.add_argument("--strict", action="store_true", help="inconclusive cells give exit code 3")
     options.device(parser)
-    options.tensorboard(parser)
+    options.computing(parser)
     options.runs(parser)
     options.workers(parser)
 
@@ -76,11 +76,10 @@ def execute(given: argparse.Namespace) -> int:
             data_root=options.data_root(given),
             runs=given.runs or ROOT / "runs",
             out=given.out or ROOT / "reports",
-            device=given.device,
+            how=options.how(given),
             workers=given.workers,
             speed=given.speed,
             strict=given.strict,
-            tensorboard=given.tensorboard,
             json=given.json,
         )
     )

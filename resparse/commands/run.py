@@ -42,23 +42,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     text = "another than the workload's: fp32, tf32, bf16, fp16, or half: bf16, fp16 on a V100"
     parser.add_argument("--precision", metavar="NAME", help=text)
     options.device(parser)
-    text = "threads of one run (default: 1); their number is in the last bits of the numbers"
-    parser.add_argument("--threads", type=options.whole, default=1, metavar="N", help=text)
-    text = "parts that each batch is computed in, where memory does not hold it whole"
-    parser.add_argument("--accumulate", type=options.whole, default=1, metavar="N", help=text)
-    text = "convolutions in NHWC, as GPUs with half precision want them"
-    parser.add_argument("--channels-last", action="store_true", help=text)
-    parser.add_argument("--compile", action="store_true", help="by torch.compile")
-    options.tensorboard(parser)
+    text = "batch norm over the batches of all GPUs together"
+    parser.add_argument("--sync-batch-norm", action="store_true", help=text)
+    options.computing(parser)
     options.runs(parser)
     options.workers(parser)
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Train what is missing; print a line a record, or JSON."""
-    from resparse import api
+    """Train what is missing; a line a record, or JSON; of several processes the first prints."""
+    from resparse import api, distributed
     from resparse.artifact import ROOT
-    from resparse.how import How
     from resparse.progress import Progress
     from resparse.record import RunStore
     from resparse.resolve import resolve_method
@@ -76,7 +70,7 @@ def execute(given: argparse.Namespace) -> int:
         seeds=options.numbers(given.seeds or ["0"], int, "--seeds"),
         length=given.length,
         fields=settings(name, given.set),
-        recipe={},
+        recipe={"sync_batch_norm": True} if given.sync_batch_norm else {},
         parent=given.parent,
         parent_fields=settings(parent, given.set_parent, "--set-parent"),
         rewind=given.rewind,
@@ -86,19 +80,15 @@ def execute(given: argparse.Namespace) -> int:
         store=store,
         data_root=folder,
     )
-    how = How(
-        device=given.device,
-        threads=given.threads,
-        accumulate=given.accumulate,
-        channels_last=given.channels_last,
-        compile=given.compile,
-        tensorboard=given.tensorboard,
-    )
-    todo = pending(runs, store, rerun_stale=True)
-    total = len({run.key for run in (*runs, *todo)})  # parents as well
-    with Progress(total, total - len(todo), quiet=given.json) as progress:
-        where = {"data_root": folder, "workers": given.workers}
-        done = api.train(runs, problem, store, how=how, notify=progress.notify, **where)
+    how = options.how(given)
+    with distributed.joined(how.timeout_s):
+        todo = distributed.agreed(lambda: pending(runs, store, rerun_stale=True))
+        total, quiet = len({run.key for run in (*runs, *todo)}), not distributed.first()
+        with Progress(total, total - len(todo), quiet=given.json or quiet) as progress:
+            where = {"data_root": folder, "workers": given.workers}
+            done = api.train(runs, problem, store, how=how, notify=progress.notify, **where)
+    if quiet:
+        return 0
     if given.json:
         print(json.dumps([vars(record) for record in done], indent=1))
     else:

@@ -36,13 +36,13 @@ def steps(
 ) -> Iterator[Step]:
     """Steps start .. stop - 1: each epoch a permutation by (seed, epoch), no incomplete batch.
 
-    Raises UsageError where a batch is larger than the data or does not divide among the processes.
+    Raises UsageError where a batch is larger than the data or has no image for every process.
     """
     if not 0 < batch_size <= size:
         raise UsageError(f"batch size {batch_size} for {size} images; valid: 1 to {size}")
-    if batch_size % share.world:
+    if batch_size < share.world:
         raise UsageError(
-            f"batch size {batch_size} for {share.world} processes; valid: a multiple of that"
+            f"batch size {batch_size} for {share.world} processes; valid: one image each or more"
         )
     per_epoch = size // batch_size
     for epoch in range(start // per_epoch, -(-stop // per_epoch)):

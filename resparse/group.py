@@ -1,0 +1,85 @@
+"""One run in several processes of this machine: torchrun starts them, and each enters here."""
+
+import dataclasses
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from resparse.errors import PeerLost, Requeue
+from resparse.files import read_json, write_json
+from resparse.how import How
+from resparse.stopping import handling
+
+RESTARTS = 3  # of all processes, where one dies or is silent: they continue from the checkpoint
+
+
+def main(
+    config: dict[str, Any],
+    root: str,
+    data_root: str | None,
+    how: How,
+    provenance: dict[str, Any],
+    code: str,
+) -> str:
+    """Like worker.main, by ``how.world`` processes: empty, or why the run failed."""
+    job = {"config": config, "root": root, "data_root": data_root, "how": dataclasses.asdict(how)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "job.json"
+        write_json(path, job | {"provenance": provenance, "code": code})
+        torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+        sizes = (f"--nproc-per-node={how.world}", f"--max-restarts={RESTARTS}")
+        command = [*torchrun, *sizes, "-m", "resparse.group", str(path)]
+        processes = subprocess.Popen(command)
+        # it hands SIGTERM on to them, and knows no SIGUSR1
+        with handling(lambda number, frame: processes.terminate()):
+            exited = processes.wait()
+        said = _said(path)
+    if said is not None and said["requeue"]:
+        raise Requeue(said["why"])
+    if said is not None:
+        return str(said["why"])
+    if exited:
+        return (
+            f"one of its {how.world} processes died, or was silent for {how.timeout_s:g} s, "
+            f"{RESTARTS} restarts included (torchrun's exit code is {exited}, its words are above)"
+        )
+    return ""
+
+
+def _said(path: Path) -> Any:
+    said = path.with_name("said.json")
+    return read_json(said) if said.is_file() else None
+
+
+def enter(path: Path) -> int:
+    """What each process does: the job at ``path``; returns its exit code.
+
+    A process that fails writes why, so that a restart fails at once; one that lost another, which
+    was killed or hangs, writes nothing: the restart continues.
+    """
+    if _said(path) is not None:
+        return 1
+    from resparse import distributed, forking, worker
+
+    forking.stdout_to_stderr()
+    job = read_json(path)
+    how = How(**job.pop("how"))
+    try:
+        with distributed.joined(how.timeout_s):
+            why = worker.main(how=how, **job)
+    except Requeue as stopped:
+        if distributed.first():
+            write_json(path.with_name("said.json"), {"requeue": True, "why": str(stopped)})
+        return 0
+    except PeerLost as lost:
+        print(f"resparse: {lost}", file=sys.stderr)
+        return 1
+    if why:
+        write_json(path.with_name("said.json"), {"requeue": False, "why": why})
+    return 1 if why else 0
+
+
+if __name__ == "__main__":
+    sys.exit(enter(Path(sys.argv[1])))
