@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from resparse.data.order import own_share
@@ -56,8 +57,13 @@ def joined(timeout_s: float = TIMEOUT_S) -> Iterator[None]:
         if local >= gpus:
             raise Missing(f"process {local} of this machine has no GPU; valid: at most {gpus}")
         torch.cuda.set_device(local)
-    backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
-    distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    backend, limit = "cpu:gloo,cuda:nccl" if gpus else "gloo", timedelta(seconds=timeout_s)
+    store, rank, size = next(rendezvous("env://", timeout=limit))
+    if os.environ["GROUP_WORLD_SIZE"] == "1":
+        # after a restart torch would find addresses of processes that are gone in torchrun's store;
+        # machines may count restarts differently, so on several this is left as torch has it
+        store = distributed.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
     yield
     distributed.destroy_process_group()  # after a fault the others may never come to this
 

@@ -179,6 +179,7 @@ def train(
             ends = (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps
             if ends:
                 t.require_finite(step)
+                require_same(t.masks, t.model, step)
                 end_epoch(t, -(-(step + 1) // per_epoch))
             see(t)
             if step + 1 in run.snapshots and distributed.first():
