@@ -130,8 +130,8 @@ def attempts(folder: Path) -> str:
     of = [event["event"] for event in events]
     resumed = ", ".join(str(e.get("step")) for e in events if e["event"] == "resumed")
     said = [f"started {of.count('started')} x", *[f"resumed at step {resumed}"] * bool(resumed)]
-    passed = of.count("damaged checkpoint passed over")
-    said += [f"{passed} damaged checkpoints passed over"] * bool(passed)
+    passed = of.count("checkpoint passed over")
+    said += [f"{passed} x a checkpoint passed over"] * bool(passed)
     said += [f"{torn} torn lines"] * bool(torn)
     return f"{', '.join(said)} ({folder / 'events.jsonl'})"
 

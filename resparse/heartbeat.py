@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,11 @@ class Heartbeat:
     """Told the steps done after each of them, keeps them and the pace in progress.json.
 
     Times are the monotonic clock's, which nobody sets back. The file is renamed into place but not
-    fsynced: nothing is resumed from it. It is gone once the run is committed; what a killed process
-    left is recognised by the run's lock, which nobody holds then, and removed by the next attempt.
+    fsynced: nothing is resumed from it. For that reason a full disk does not end a training here:
+    what goes on needs no space, and the next checkpoint says aloud that there is none. Until then
+    `resparse status` says for how long the run has been silent. It is gone once the run is
+    committed; what a killed process left is recognised by the run's lock, which nobody holds then,
+    and removed by the next attempt.
     """
 
     def __init__(self, folder: Path, total: int) -> None:
@@ -41,9 +45,12 @@ class Heartbeat:
             rate = (step - first) / (now - began)
         said = {"step": step, "steps": self.total, "steps_per_s": rate}
         aside = self.path.with_name(f".{FILE}.{os.getpid()}.tmp")
-        with writing(self.path):
+        try:
             aside.write_text(json.dumps(said | {"monotonic_s": now, "boot": self.boot}))
             aside.replace(self.path)
+        except OSError:
+            with suppress(OSError):
+                aside.unlink()
 
     def stop(self) -> None:
         """There is nothing to tell any more, or not yet."""

@@ -25,7 +25,7 @@ from resparse.files import (
     write_json,
     writing,
 )
-from resparse.holding import take
+from resparse.holding import held
 
 SCHEMA = 1
 KEY = "[0-9a-f]{16}"  # the name of a run's folder
@@ -183,31 +183,25 @@ class RunFolder:
         return (self.path / "COMMITTED").is_file()
 
     def event(self, **values: object) -> None:
-        """Append one JSON line to events.jsonl."""
+        """Append one JSON line to events.jsonl; the order of the lines is theirs in time.
+
+        The clock may be set back. What a kill or a full disk tore off is ended first.
+        """
         line = canonical({"time": round(time.time(), 3), **values}) + "\n"
         path = self.path / "events.jsonl"
-        with writing(path), path.open("a") as file:
-            file.write(line)
+        with writing(path), path.open("ab+") as file:
+            if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read() != b"\n":
+                line = f"\n{line}"
+            file.write(line.encode())
 
     @contextmanager
     def lock(self, *, wait: bool = False) -> Iterator[None]:
         """Hold the run for this process; the kernel lets go of it when the process ends.
 
-        Where another process holds it, ``wait`` for its end, else raise RunFailed naming it.
+        Where another process holds it, ``wait`` for its end and note that as an event, else raise
+        RunFailed; both name it.
         """
-        with writing(self.path / "lock"):
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / "lock").open("a+")
-        with file:
-            if not take(file, wait=wait):
-                file.seek(0)
-                holder = file.read().strip() or "?"
-                raise RunFailed(
-                    f"run {self.path.name} is being trained by process {holder}: wait or stop it"
-                )
-            with writing(self.path / "lock"):
-                file.truncate(0)
-                os.write(file.fileno(), str(os.getpid()).encode())  # nothing is left for close()
+        with held(self.path, wait=wait, note=self.event):
             yield
 
     def commit(self, record: Record, files: Iterable[str]) -> None:
@@ -215,17 +209,24 @@ class RunFolder:
         write_json(self.path / "record.json", dataclasses.asdict(record))
         hashes = {name: file_sha256(self.path / name) for name in ("record.json", *files)}
         write_atomic(self.path / "COMMITTED", canonical(hashes))
-        for name in ("checkpoint-*", ".checkpoint-*.tmp"):
-            for old in self.path.glob(name):
+        for old in self.path.glob("checkpoint-*"):
+            with writing(old):
                 shutil.rmtree(old)
+        self._sweep()
 
     def begin(self, config: dict[str, Any], code: str) -> None:
         """Write the manifest; checkpoints that other code made are moved to a folder stale-<code>.
 
-        They are kept, never continued: a run is the work of one code.
+        They are kept, never continued: a run is the work of one code; "unknown" where a damaged
+        manifest does not say whose. What killed processes left half-written goes. To be called by
+        who holds the lock.
         """
+        self._sweep()
         manifest = self.path / "manifest.json"
-        made_by = read_json(manifest).get("code") if manifest.is_file() else code
+        try:
+            made_by = read_json(manifest)["code"] if manifest.exists() else code
+        except (OSError, ValueError, TypeError, KeyError):
+            made_by = "unknown"
         if made_by != code:
             for old in sorted(self.path.glob("checkpoint-*")):
                 target = self.path / f"stale-{made_by}" / f"{old.name}-{time.time_ns()}"
@@ -234,6 +235,11 @@ class RunFolder:
                     old.rename(target)
                 self.event(event="checkpoint of other code set aside", to=str(target.name))
         write_json(manifest, {"config": config, "code": code})
+
+    def _sweep(self) -> None:
+        for left in self.path.glob(".*.tmp"):
+            with writing(left):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def verify(self) -> None:
         """Raise RunFailed unless every committed file still has its hash."""

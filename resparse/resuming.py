@@ -31,7 +31,8 @@ def save(t: Training, folder: RunFolder) -> None:
     t.progress.loss_sum = float(t.watch.loss)
     t.progress.scaler = t.scaler.state_dict() if t.scaler else {}
     tensors["rng"] = torch.get_rng_state()
-    save_checkpoint(folder.path, t.progress.step, tensors, dataclasses.asdict(t.progress))
+    state = dataclasses.asdict(t.progress)
+    save_checkpoint(folder.path, t.progress.step, tensors, state, run=t.run.key)
     folder.event(event="checkpoint", step=t.progress.step)
 
 
@@ -44,7 +45,7 @@ def _laid(tensor: Tensor, weight: Tensor) -> Tensor:
 def resume(t: Training, folder: RunFolder) -> None:
     """Continue from the newest sound checkpoint in ``folder``, if there is one."""
     found = load_checkpoint(
-        folder.path, lambda what: folder.event(event="damaged checkpoint passed over", what=what)
+        folder.path, t.run.key, lambda what: folder.event(event="checkpoint passed over", what=what)
     )
     distributed.require_same("checkpoints to continue from", str(found and found[0]))
     if found is None:

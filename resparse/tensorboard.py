@@ -23,7 +23,8 @@ class Board:
     Epochs give the mean training loss, the learning rate, top-1 in percent, nnz, density and R_s;
     mask updates the weights that they dropped and grew. All is flushed before the next checkpoint,
     and a run that resumes hides what came after the checkpoint it starts from: no step is missing,
-    and none is there twice.
+    and none is there twice. That is why a full disk ends the training here: what could not be
+    written is written when the command is repeated, and would be missing for good otherwise.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -39,8 +39,8 @@ def checkpoint(path: Path) -> dict[str, Any]:
     """Name, size, and what is wrong with it: "" where it is whole."""
     wrong = ""
     try:
-        sound(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        sound(path, path.parent.name)
+    except (OSError, ValueError) as error:
         wrong = f"{error}"
     return {"name": path.name, "bytes": size(path), "damaged": wrong}
 

@@ -72,29 +72,31 @@ def make_run(method, steps=STEPS, seed=0, lr=0.1, snapshots=(), **fields):
     )
 
 
-def counts_of(run):
-    """Target weights per layer."""
-    weights = maskable(build_model(run.model, 10, (1, 8, 8), 0))
+def counts_of(run, data=None):
+    """Target weights per layer, by default of the network for digits."""
+    classes, shape = (data.classes, data.image_shape) if data else (10, (1, 8, 8))
+    weights = maskable(build_model(run.model, classes, shape, 0))
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     return layer_counts(run.distribution, shapes, run.density)
 
 
-def parent_of(run, root):
+def parent_of(run, root, data=None):
     """What start() takes: the parent's masks, weights and snapshot, read from its folder."""
     if run.parent is None:
         return None
-    known = run.parent.key, run.start_step
+    data = data or digits.load()
+    known = run.parent.key, run.start_step, data.sha256
     if known not in _PARENTS:
-        _PARENTS[known] = _trained_parent(run, root)
+        _PARENTS[known] = _trained_parent(run, root, data)
     return _PARENTS[known]
 
 
 _PARENTS = {}  # what parents left, trained once a process; nothing writes to it
 
 
-def _trained_parent(run, root):
+def _trained_parent(run, root, data):
     folder = new_folder(root / f"parent-{run.parent.key}")
-    outcome = train(run.parent, digits.load(), counts_of(run.parent), folder)[2]
+    outcome = train(run.parent, data, counts_of(run.parent, data), folder)[2]
     final = load_file(folder.path / "final.safetensors")
     masks = part(final, "mask/")
     parent = Parent(
@@ -147,7 +149,7 @@ class Watched:
 def train_to(path, run, parent=None, data=None, **options):
     """train() in a folder of its own."""
     data = data or digits.load()
-    return train(run, data, counts_of(run), new_folder(path), parent=parent, **options)
+    return train(run, data, counts_of(run, data), new_folder(path), parent=parent, **options)
 
 
 @pytest.fixture(scope="session", autouse=True)

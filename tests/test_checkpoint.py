@@ -8,11 +8,13 @@ import torch
 from resparse.checkpoint import load_checkpoint, save_checkpoint, save_tensors
 from resparse.files import sha256
 
+RUN = "0123456789abcdef"
+
 
 def load(folder):
     """(step, tensors, state, what was passed over), or None."""
     damaged = []
-    found = load_checkpoint(folder, damaged.append)
+    found = load_checkpoint(folder, RUN, damaged.append)
     return None if found is None else (*found, damaged)
 
 
@@ -24,7 +26,9 @@ def tensors(step):
 def folder(tmp_path):
     """Checkpoints of steps 5 and 10."""
     for step in (5, 10):
-        save_checkpoint(tmp_path, step, tensors(step), {"step": step, "curve": [0.1, 1 / 3]})
+        save_checkpoint(
+            tmp_path, step, tensors(step), {"step": step, "curve": [0.1, 1 / 3]}, run=RUN
+        )
     return tmp_path
 
 
@@ -38,7 +42,7 @@ def test_the_newest_is_loaded_as_it_was_saved(folder):
 
 
 def test_the_last_two_are_kept(folder):
-    save_checkpoint(folder, 15, tensors(15), {})
+    save_checkpoint(folder, 15, tensors(15), {}, run=RUN)
     assert sorted(p.name for p in folder.iterdir()) == [
         "checkpoint-000000010",
         "checkpoint-000000015",
@@ -46,7 +50,7 @@ def test_the_last_two_are_kept(folder):
 
 
 def test_the_same_step_again_replaces_its_checkpoint(folder):
-    save_checkpoint(folder, 10, tensors(99), {"again": True})
+    save_checkpoint(folder, 10, tensors(99), {"again": True}, run=RUN)
     step, loaded, state, _ = load(folder)
     assert (step, state) == (10, {"again": True})
     assert torch.equal(loaded["weight"], tensors(99)["weight"])
@@ -63,6 +67,7 @@ DAMAGE = {
     "flipped bit": flip,
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "empty": lambda path: path.write_bytes(b""),
+    "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
     "missing": lambda path: path.unlink(),
 }
 FILES = ("tensors.safetensors", "state.json", "state.sha256")
@@ -81,7 +86,7 @@ def test_a_damaged_file_falls_back_and_is_named(damage, name, folder):
 
 
 def test_every_byte_of_the_tensors_counts(tmp_path):
-    save_checkpoint(tmp_path, 1, tensors(1), {})
+    save_checkpoint(tmp_path, 1, tensors(1), {}, run=RUN)
     path = tmp_path / "checkpoint-000000001" / "tensors.safetensors"
     whole = path.read_bytes()
     for at in range(len(whole)):
@@ -114,7 +119,7 @@ def test_what_a_kill_left_half_written_is_ignored_and_does_not_stop_the_next_sav
     left.mkdir()
     (left / "tensors.safetensors").write_bytes(b"half")
     assert load(folder)[0] == 10
-    save_checkpoint(folder, 15, tensors(15), {})
+    save_checkpoint(folder, 15, tensors(15), {}, run=RUN)
     assert load(folder)[0] == 15
     assert not left.exists()
 
@@ -127,7 +132,7 @@ def test_a_checkpoint_gets_its_name_only_when_complete(folder, monkeypatch):
 
     monkeypatch.setattr(resparse.checkpoint, "write_json", killed)
     with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(folder, 15, tensors(15), {})
+        save_checkpoint(folder, 15, tensors(15), {}, run=RUN)
     assert not (folder / "checkpoint-000000015").exists()
     assert load(folder)[0] == 10
 

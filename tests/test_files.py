@@ -81,4 +81,4 @@ def test_a_run_folder_that_cannot_be_is_missing(tmp_path):
     ):
         pass
     with pytest.raises(Missing, match=r"cannot write .*checkpoint-000000003.tmp: Not a directory"):
-        save_checkpoint(tmp_path / "file", 3, {"a": torch.zeros(1)}, {})
+        save_checkpoint(tmp_path / "file", 3, {"a": torch.zeros(1)}, {}, run="a")

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from resparse import heartbeat
-from resparse.errors import Missing
 from resparse.heartbeat import Heartbeat, Pace
 
 
@@ -70,8 +69,17 @@ def test_the_clock_of_another_machine_says_nothing_of_silence(tmp_path, monkeypa
     assert heartbeat.read(tmp_path).silent_s is None
 
 
-def test_a_full_disk_is_said(tmp_path):
-    beat = Heartbeat(tmp_path, 9)
-    (tmp_path / f".{heartbeat.FILE}.{os.getpid()}.tmp").symlink_to("/dev/full")
-    with pytest.raises(Missing, match=r"disk full while writing .*/progress.json: free some"):
-        beat(1)
+@pytest.mark.fault
+def test_a_full_disk_does_not_end_a_training(tmp_path, monkeypatch):
+    """What it told before stays, and is seen to be old; with space it tells on."""
+    now, beat = clock(monkeypatch), Heartbeat(tmp_path, 9)
+    beat(1)
+    aside = tmp_path / f".{heartbeat.FILE}.{os.getpid()}.tmp"
+    aside.symlink_to("/dev/full")
+    now.at += 99
+    beat(2)
+    assert heartbeat.read(tmp_path)[::3] == (1, 99.0)
+    assert [p.name for p in tmp_path.iterdir()] == [heartbeat.FILE]
+    now.at += 99
+    beat(3)
+    assert heartbeat.read(tmp_path)[::3] == (3, 0.0)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -180,7 +181,7 @@ def test_a_lock_names_its_holder_and_dies_with_it(tmp_path):
     assert child.stdout is not None
     assert child.stdout.readline() == b"held\n"
     with (
-        pytest.raises(RunFailed, match=rf"is being trained by process {child.pid}: "),
+        pytest.raises(RunFailed, match=rf"is being trained by process {child.pid} on \S+: "),
         folder.lock(),
     ):
         pass
@@ -196,7 +197,7 @@ def test_a_lock_names_its_holder_and_dies_with_it(tmp_path):
     patient.join(10)
     assert waited == ["held"]
     with folder.lock():
-        assert (folder.path / "lock").read_text() == str(os.getpid())
+        assert (folder.path / "lock").read_text() == f"{os.getpid()} on {platform.node()}"
         with pytest.raises(RunFailed, match=f"process {os.getpid()}"), folder.lock():
             pass
     with folder.lock():  # let go of when the block ends

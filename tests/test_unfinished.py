@@ -99,7 +99,7 @@ def test_one_that_nobody_trains_says_where_it_continues(broken, capsys):
     store, run = broken
     folder = store.folder(run)
     (folder.path / "failure.json").unlink()
-    save_checkpoint(folder.path, 11, {}, {})
+    save_checkpoint(folder.path, 11, {}, {}, run=run.key)
     text = printed(capsys, run.key, "--runs", store.root)
     assert text.splitlines()[0] == (
         f"run {run.key}, stopped: at step 11 or later, no process is at it; the command that "
