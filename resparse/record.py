@@ -217,14 +217,14 @@ class RunFolder:
     def begin(self, config: dict[str, Any], code: str) -> None:
         """Write the manifest; checkpoints that other code made are moved to a folder stale-<code>.
 
-        They are kept, never continued: a run is the work of one code; "unknown" where a damaged
-        manifest does not say whose. What killed processes left half-written goes. To be called by
+        They are kept, never continued: a run is the work of one code; "unknown" where a damaged or
+        missing manifest does not say whose. What killed processes left half-written goes. To be called by
         who holds the lock.
         """
         self._sweep()
         manifest = self.path / "manifest.json"
         try:
-            made_by = read_json(manifest)["code"] if manifest.exists() else code
+            made_by = read_json(manifest)["code"]
         except (OSError, ValueError, TypeError, KeyError):
             made_by = "unknown"
         if made_by != code:

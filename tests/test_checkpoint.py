@@ -73,6 +73,7 @@ DAMAGE = {
 FILES = ("tensors.safetensors", "state.json", "state.sha256")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_falls_back_and_is_named(damage, name, folder):
@@ -85,6 +86,7 @@ def test_a_damaged_file_falls_back_and_is_named(damage, name, folder):
     assert name in damaged[0] or name == "state.sha256"
 
 
+@pytest.mark.fault
 def test_every_byte_of_the_tensors_counts(tmp_path):
     save_checkpoint(tmp_path, 1, tensors(1), {}, run=RUN)
     path = tmp_path / "checkpoint-000000001" / "tensors.safetensors"
@@ -96,6 +98,7 @@ def test_every_byte_of_the_tensors_counts(tmp_path):
     assert load(tmp_path) is not None
 
 
+@pytest.mark.fault
 def test_state_and_tensors_of_two_checkpoints_do_not_mix(folder):
     old, new = folder / "checkpoint-000000005", folder / "checkpoint-000000010"
     (new / "tensors.safetensors").write_bytes((old / "tensors.safetensors").read_bytes())
@@ -104,6 +107,7 @@ def test_state_and_tensors_of_two_checkpoints_do_not_mix(folder):
     assert found[3] == ["checkpoint-000000010: tensors.safetensors does not match its hash"]
 
 
+@pytest.mark.fault
 def test_all_damaged_is_none(folder):
     for path in folder.iterdir():
         flip(path / "tensors.safetensors")
@@ -114,6 +118,7 @@ def test_none_in_an_empty_folder(tmp_path):
     assert load(tmp_path) is None
 
 
+@pytest.mark.fault
 def test_what_a_kill_left_half_written_is_ignored_and_does_not_stop_the_next_save(folder):
     left = folder / ".checkpoint-000000015.tmp"
     left.mkdir()
@@ -124,6 +129,7 @@ def test_what_a_kill_left_half_written_is_ignored_and_does_not_stop_the_next_sav
     assert not left.exists()
 
 
+@pytest.mark.fault
 def test_a_checkpoint_gets_its_name_only_when_complete(folder, monkeypatch):
     import resparse.checkpoint
 

@@ -13,10 +13,9 @@ from test_checkpoint import DAMAGE, FILES
 
 from resparse.beginning import parent_of
 from resparse.checkpoint import load_tensors, save_tensors
-from resparse.errors import RunFailed
+from resparse.errors import Requeue, RunFailed
 from resparse.files import file_sha256, write_atomic, write_json
 from resparse.record import Record, RunStore
-from resparse.trainer import Stopped
 
 pytestmark = pytest.mark.fault
 RUN = make_run("snfs", 16)
@@ -27,7 +26,7 @@ NEW, OLD = "checkpoint-000000012", "checkpoint-000000010"
 def stopped(tmp_path_factory):
     """A run with checkpoints at 10 and 12, and what it ends with if nothing happens."""
     root = tmp_path_factory.mktemp("stopped")
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(root / "run", RUN, checkpoint_steps=5, stop_after=12)
     return root / "run", whole(root / "whole", RUN)
 
@@ -63,7 +62,7 @@ def test_both_damaged(path, stopped):
 def test_a_damaged_one_does_not_push_out_a_sound_one(path, stopped):
     """Checkpoints of steps before it are kept two at a time, until it is written anew."""
     DAMAGE["empty"](path / NEW / "tensors.safetensors")
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(path, RUN, stop_after=11)
     assert sorted(p.name for p in path.glob("checkpoint-*")) == [OLD, "checkpoint-000000011", NEW]
     DAMAGE["empty"](path / "checkpoint-000000011" / "tensors.safetensors")
@@ -75,7 +74,7 @@ def test_a_damaged_one_does_not_push_out_a_sound_one(path, stopped):
 
 def test_one_of_another_run(path, stopped, tmp_path):
     other = make_run("snfs", 16, seed=1)
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(tmp_path / "other", other, stop_after=13)
     name = "checkpoint-000000013"
     shutil.copytree(tmp_path / "other" / name, path / name)

@@ -10,8 +10,8 @@ from conftest import METHODS, STEPS, Watched, make_run, parent_of, train_to
 from killing import die, events, forked, in_checkpoint, killed_before, require_same, torn, whole
 
 from resparse.data import folder
+from resparse.errors import Requeue
 from resparse.record import RunFolder
-from resparse.trainer import Stopped
 
 pytestmark = pytest.mark.fault
 KILLED = -signal.SIGKILL
@@ -91,7 +91,7 @@ def test_with_every_method_through_the_torch_loader(method, images, tmp_path):
 def test_inside_a_checkpoint(tmp_path):
     """Before each thing the disk is told: the checkpoint before is used, or this one is whole."""
     run, base = make_run("rigl", 16), tmp_path / "base"
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(base, run, checkpoint_steps=5, stop_after=10)
     expected, reached = whole(tmp_path / "whole", run), []
 

@@ -9,10 +9,10 @@ from conftest import make_run, train_to
 from killing import require_same, whole
 
 from resparse import heartbeat
+from resparse.errors import Requeue
 from resparse.history import read_events
 from resparse.record import RunFolder, RunStore
 from resparse.standing import standing
-from resparse.trainer import Stopped
 
 pytestmark = pytest.mark.fault
 HOUR = 3600.0
@@ -45,7 +45,7 @@ def test_a_torn_line_alone_in_an_empty_log(tmp_path):
 
 def test_a_training_goes_on_below_a_torn_line(tmp_path):
     run = make_run("set", 8)
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(tmp_path / "run", run, checkpoint_steps=2, stop_after=5)
     log = tmp_path / "run" / "events.jsonl"
     log.write_bytes(log.read_bytes()[:-3])
@@ -69,7 +69,7 @@ def test_a_clock_that_is_set_back_decides_nothing(tmp_path, back):
     """Which checkpoint is the newest, their cadence, the order of events."""
     run = make_run("snfs", 16)
     expected = whole(tmp_path / "whole", run)
-    with pytest.raises(Stopped):
+    with pytest.raises(Requeue):
         train_to(tmp_path / "run", run, checkpoint_steps=3, stop_after=10)
     require_same(whole(tmp_path / "run", run, checkpoint_steps=3), expected)
     lines = [json.loads(x) for x in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]

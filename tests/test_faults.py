@@ -14,6 +14,7 @@ from resparse.outside import copied
 from resparse.record import RunStore
 
 
+@pytest.mark.fault
 def test_a_count_off_by_one_is_refused(tmp_path, monkeypatch):
     cls = registry.load("set")
     update = cls.update_masks
@@ -29,6 +30,7 @@ def test_a_count_off_by_one_is_refused(tmp_path, monkeypatch):
         train_to(tmp_path, make_run("set"))
 
 
+@pytest.mark.fault
 def test_a_first_mask_of_one_weight_too_many_is_refused_before_the_first_step(
     tmp_path, monkeypatch
 ):
@@ -159,6 +161,7 @@ def target_counts(self):
 """
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("budget", ["layer", "global"])
 def test_a_last_density_that_is_not_the_runs_is_refused(budget, tmp_path, brought):
     asked = sum(counts_of(make_run("set")).values()) if budget == "global" else r"\d+"
@@ -168,6 +171,7 @@ def test_a_last_density_that_is_not_the_runs_is_refused(budget, tmp_path, brough
     refused(body, message, tmp_path, brought)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("body", "where"),
     [

@@ -14,6 +14,7 @@ from resparse.files import require_writable, write_atomic, write_json
 from resparse.record import RunFolder
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", ["ENOSPC", "EDQUOT"])
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(name, tmp_path, monkeypatch):
     def full(handle):
@@ -34,6 +35,7 @@ def test_json_refuses_nan(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault
 def test_a_folder_that_cannot_be_is_missing(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(Missing, match=rf"output folder {tmp_path}/file/runs cannot be written: "):
@@ -47,12 +49,14 @@ def test_a_folder_that_cannot_be_is_missing(tmp_path, monkeypatch):
         require_writable(tmp_path, 2_500_000_000)
 
 
+@pytest.mark.fault
 def test_writing_below_a_file_is_missing(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Missing, match=r"cannot write .*/a: Not a directory"):
         write_atomic(tmp_path / "file" / "a", "x")
 
 
+@pytest.mark.fault
 def test_a_run_on_a_full_disk_says_so(tmp_path):
     folder = RunFolder(tmp_path)
     (tmp_path / "events.jsonl").symlink_to("/dev/full")  # every write there is ENOSPC
@@ -60,6 +64,7 @@ def test_a_run_on_a_full_disk_says_so(tmp_path):
         folder.event(event="started")
 
 
+@pytest.mark.fault
 def test_a_lock_on_a_full_disk_says_so(tmp_path, monkeypatch):
     def full(handle, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -73,6 +78,7 @@ def test_a_lock_on_a_full_disk_says_so(tmp_path, monkeypatch):
         pass
 
 
+@pytest.mark.fault
 def test_a_run_folder_that_cannot_be_is_missing(tmp_path):
     (tmp_path / "file").write_text("")
     with (

@@ -28,6 +28,7 @@ def started(run, how=How()):  # noqa: B008 (frozen)
     return start(run, digits.load(), counts_of(run), None, how)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("kind", ["fp32", *HALVES])
 @pytest.mark.parametrize("method", ["set", "rigl", "snfs"])
 def test_stopped_and_resumed_is_uninterrupted(kind, method, tmp_path):
@@ -70,6 +71,7 @@ def overflowing(method, scale=2.0**40, **fields):
     return t
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("method", ["set", "rigl"])
 def test_a_skipped_step_postpones_the_mask_update_to_the_next_finite_one(method):
     t = overflowing(method, interval=4)
@@ -91,6 +93,7 @@ def test_a_skipped_step_postpones_the_mask_update_to_the_next_finite_one(method)
     assert t.progress.postponed == NEVER
 
 
+@pytest.mark.fault
 def test_what_is_observed_is_finite():
     """SNFS's average of gradients must not keep those of a skipped step."""
     t = overflowing("snfs", interval=4)
@@ -98,6 +101,7 @@ def test_what_is_observed_is_finite():
     assert all(bool(value.isfinite().all()) for value in t.method.state.values())
 
 
+@pytest.mark.fault
 def test_a_postponed_update_survives_a_restart(tmp_path, monkeypatch):
     monkeypatch.setattr(
         precision, "scaler", lambda kind, device: torch.amp.GradScaler("cpu", init_scale=2.0**40)
@@ -109,6 +113,7 @@ def test_a_postponed_update_survives_a_restart(tmp_path, monkeypatch):
     assert train_to(tmp_path / "halves", run) == whole
 
 
+@pytest.mark.fault
 def test_gradients_that_are_infinite_at_any_scale_end_the_run():
     t = overflowing("set", scale=4.0)
     t.model.conv1.weight.register_hook(lambda grad: grad / 0)

@@ -101,12 +101,14 @@ def test_a_committed_run_is_found_and_verifies(store):
     assert not list(folder.path.glob("checkpoint-*"))
 
 
+@pytest.mark.fault
 def test_a_run_without_marker_is_not_committed(store):
     (store.folder(RUN).path / "COMMITTED").unlink()
     assert store.record(RUN) is None
     assert store.record(dataclasses.replace(RUN, seed=5)) is None
 
 
+@pytest.mark.fault
 def test_the_marker_is_written_last(store, monkeypatch):
     run = dataclasses.replace(RUN, seed=1)
     folder = store.folder(run)
@@ -116,6 +118,7 @@ def test_the_marker_is_written_last(store, monkeypatch):
     assert not folder.committed
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", ["record.json", "final.safetensors"])
 @pytest.mark.parametrize("how", ["edited", "deleted"])
 def test_a_changed_or_deleted_file_is_refused_and_named(how, name, store):
@@ -128,6 +131,7 @@ def test_a_changed_or_deleted_file_is_refused_and_named(how, name, store):
         store.record(RUN)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("text", ["", '{"record.json": "', "{}"])
 def test_a_damaged_marker_is_refused(text, store):
     (store.folder(RUN).path / "COMMITTED").write_text(text)
@@ -173,6 +177,7 @@ def hold(folder):
         return "held"
 
 
+@pytest.mark.fault
 def test_a_lock_names_its_holder_and_dies_with_it(tmp_path):
     folder = RunFolder(tmp_path / "run")
     child = subprocess.Popen(

@@ -74,6 +74,7 @@ def test_looking_changes_nothing(whole, tmp_path):
     assert train_to(tmp_path, RUN) == whole[1]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("ahead", [-60, 0, 9_000], ids=["as usual", "at once", "clock set back"])
 def test_resumed_it_shows_every_step_once(ahead, whole, tmp_path):
     """Killed at step 28: what followed the checkpoint at 20, epoch 28 also, is written again."""
@@ -103,6 +104,7 @@ def test_resumed_it_shows_every_step_once(ahead, whole, tmp_path):
     assert scalars(tmp_path / FOLDER) == whole[0]
 
 
+@pytest.mark.fault
 def test_files_keep_their_order_whatever_the_clock_says(tmp_path):
     now = int(time.time())
     names = [f"{NAMED}.{stamp:010d}.my.host.7.0" for stamp in (1, now - 9, now + 60)]

@@ -42,6 +42,7 @@ def steps_logged(path, event):
     return [line["step"] for line in lines if line["event"] == event]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("method", METHODS)
 def test_stopped_and_resumed_is_uninterrupted(method, tmp_path):
     run = make_run(method, snapshots=(9, 20))
@@ -85,6 +86,7 @@ conftest.train_to(Path(sys.argv[2]), run, data=conftest.Watched(hang), checkpoin
 """
 
 
+@pytest.mark.fault
 def test_killed_and_repeated_is_uninterrupted(tmp_path):
     here, method = Path(__file__).resolve().parent, "snfs"
     arguments = [method, str(tmp_path / "killed"), str(here.parent), str(here)]
@@ -101,6 +103,7 @@ def test_killed_and_repeated_is_uninterrupted(tmp_path):
     assert again == train_to(tmp_path / "whole", make_run(method))
 
 
+@pytest.mark.fault
 def test_resumes_from_the_older_checkpoint_when_the_newer_is_damaged(tmp_path):
     run = make_run("set")
     with pytest.raises(Requeue):
@@ -115,6 +118,7 @@ def test_resumes_from_the_older_checkpoint_when_the_newer_is_damaged(tmp_path):
     assert again == train_to(tmp_path / "whole", run)
 
 
+@pytest.mark.fault
 def test_starting_over_because_every_checkpoint_is_damaged_is_said(tmp_path):
     with pytest.raises(Requeue):
         train_to(tmp_path, make_run("static", 6), checkpoint_steps=2, stop_after=4)
@@ -204,6 +208,7 @@ def test_losses_of_an_epoch_are_averaged(tmp_path):
     assert curve == [pytest.approx(sum(losses[a:b]) / (b - a)) for a, b in ends]
 
 
+@pytest.mark.fault
 def test_nan_ends_the_run_as_diverged(tmp_path):
     data = Watched(lambda step, images, _: images * float("nan") if step == 7 else None)
     status, reason, outcome, curves, files = train_to(tmp_path, make_run("set"), data=data)
@@ -213,6 +218,7 @@ def test_nan_ends_the_run_as_diverged(tmp_path):
     assert files == ["final.safetensors"]
 
 
+@pytest.mark.fault
 def test_weights_that_are_nan_at_a_mask_update_are_diverged_too(tmp_path, monkeypatch):
     def overflows(t):
         next(t.model.parameters()).data.view(-1)[0] = float("nan")
@@ -223,6 +229,7 @@ def test_weights_that_are_nan_at_a_mask_update_are_diverged_too(tmp_path, monkey
     assert reason.startswith("mask update at step 0: a score is NaN")
 
 
+@pytest.mark.fault
 def test_accuracy_at_chance_is_collapsed(tmp_path):
     data = digits.load()
     blind = {s: (torch.zeros_like(images), labels) for s, (images, labels) in data.splits.items()}

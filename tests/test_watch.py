@@ -37,6 +37,7 @@ def weights(t):
     return [p.detach().clone() for p in t.model.parameters()]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("precision", ["portable", "fp32"])
 def test_a_gradient_is_looked_at_before_the_optimizer_moves(precision, value):
@@ -49,6 +50,7 @@ def test_a_gradient_is_looked_at_before_the_optimizer_moves(precision, value):
     assert all(torch.equal(a, b) for a, b in zip(weights(t), before, strict=True))
 
 
+@pytest.mark.fault
 def test_late_answers_hold_every_later_step_back():
     """As on a GPU: asked at every fifth step, with the optimizer told by the device alone."""
     t = started(2, float("nan"), interval=100)
@@ -67,6 +69,7 @@ def test_late_answers_hold_every_later_step_back():
     assert found.value.step == 2
 
 
+@pytest.mark.fault
 def test_a_late_answer_comes_before_masks_move():
     t = started(2, float("nan"), interval=4)
     t.watch.every = 50
@@ -88,6 +91,7 @@ def test_losses_add_up_in_double():
     assert watch.take() == 0.0
 
 
+@pytest.mark.fault
 def test_the_first_bad_step_is_named_and_what_was_bad_then():
     watch, one = Watch(torch.device("cpu"), every=9), torch.ones(3)
     watch.note(0, torch.tensor(1.0), {"a": one, "b": one})
@@ -98,6 +102,7 @@ def test_the_first_bad_step_is_named_and_what_was_bad_then():
         watch.require()
 
 
+@pytest.mark.fault
 def test_a_diverged_run_ends_with_the_network_before_the_step(tmp_path):
     run = dataclasses.replace(make_run("set"), precision="fp32")
     data = Watched(lambda step, images, _: images * float("inf") if step == 7 else None)
