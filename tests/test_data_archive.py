@@ -66,7 +66,7 @@ def test_torchvision_knows_the_same_archives_and_members(spec, published):
     [
         (lambda data: HTML, "is an HTML page saved as an archive"),
         (lambda data: b"not an archive", "is not a gzip archive"),
-        (lambda data: b"", "is not a gzip archive"),
+        (lambda data: b"", "is an interrupted download of 0 bytes"),
         (lambda data: data[: len(data) // 2], r"is an interrupted download of \d+ bytes"),
         (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "has the wrong checksum sha256:"),
         (lambda data: data + b"more", "has the wrong checksum sha256:"),
@@ -81,6 +81,17 @@ def test_a_file_that_is_not_the_archive_is_named(good, damage, said):
     pattern = rf"^{path} {said}.*; valid: {archive.size_bytes:,} bytes, {archive.digest}; delete it"
     caught.match(pattern)
     assert "\n" not in str(caught.value)
+
+
+def test_a_zip_is_called_one(tmp_path):
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"not an archive")
+    with pytest.raises(Corrupt, match=rf"^{path} is not a zip archive; valid: 9 bytes, md5:0; del"):
+        check(Archive(path.name, 9, "md5:0", "http://none"), path)
+    with zipfile.ZipFile(path, "w"):
+        pass  # nothing in it
+    with pytest.raises(Corrupt, match=rf"^{path} has no wnids.txt; valid: the dataset's original"):
+        Tree(path).text("wnids.txt")
 
 
 def link(name, target, kind=tarfile.SYMTYPE):

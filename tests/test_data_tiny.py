@@ -110,6 +110,15 @@ def flat(*, annotated=False):
     return files
 
 
+def renamed(files, **folders):
+    """The files with their top folders renamed."""
+    parts = {name: name.partition("/") for name in files}
+    return {
+        f"{folders.get(top, top)}{slash}{rest}": files[name]
+        for name, (top, slash, rest) in parts.items()
+    }
+
+
 GOOD = jpeg(1)
 PUBLISHED = "; valid: .*; get tiny-imagenet-200.zip from http://.* again"
 
@@ -131,6 +140,8 @@ PUBLISHED = "; valid: .*; get tiny-imagenet-200.zip from http://.* again"
         (replaced("train/n00000008/images/n00000008_0.JPEG", jpeg(78)), "has 4 classes; valid: 3"),
         (replaced("val/images/val_99.JPEG", jpeg(79)),
          r"val_annotations.txt has no class for val/images/val_99.JPEG; valid: one for each"),
+        (line(tiny_files(), f"val_4.JPEG\t{WNIDS[0]}\t0\t0\t62\t62", "val_4.JPEG"),
+         r"val_annotations.txt has no class for val/images/val_4.JPEG; valid: one for each"),
         (replaced("val/images/val_4.JPEG", None),
          r"val_annotations.txt names val/images/val_4.JPEG, which is not there"),
         (replaced("val/val_annotations.txt", None), "has no val/val_annotations.txt; valid: the"),
@@ -150,12 +161,15 @@ PUBLISHED = "; valid: .*; get tiny-imagenet-200.zip from http://.* again"
         (flat(annotated=True), r"val has 6 images that are in no class folder \("),
         (tiny_files({"train": 2, "test": 4}),
          r"train and val are swapped \(6 in train and 12 in val images\); exchange"),
+        (renamed(tiny_files(), train="val", val="train"),
+         r": train and val are swapped \(train has val_annotations.txt\); exchange them, or get t"),
     ],
     ids=["truncated", "undecodable", "size", "one less", "one more", "class twice",
-         "class without images", "no list", "unlisted class", "no annotation", "image gone",
+         "class without images", "no list", "unlisted class", "no annotation", "no wnid",
+         "image gone",
          "no annotations", "class missing in val", "blank line", "byte order mark",
          "annotated twice", "wrong class folder", "flat train", "flat val",
-         "flat val with annotations", "swapped"],
+         "flat val with annotations", "swapped", "swapped folders"],
 )  # fmt: skip
 def test_a_fault_is_named_and_nothing_is_written(tmp_path, folder, files, said, zipped):
     with pytest.raises(Corrupt, match=said):

@@ -36,7 +36,7 @@ def check(archive: Archive, path: Path, remedy: str = "") -> None:
     remedy = remedy or f"delete it and get {archive.url} again"
     if looks_like_html(start):
         raise Corrupt(f"{path} is an HTML page saved as an archive; {valid}; {remedy}")
-    if not start.startswith(_STARTS[path.suffix]):
+    if start and not start.startswith(_STARTS[path.suffix]):
         kind = "gzip" if path.suffix == ".gz" else "zip"
         raise Corrupt(f"{path} is not a {kind} archive; {valid}; {remedy}")
     if size < archive.size_bytes:

@@ -28,6 +28,11 @@ def wnids(tree: Tree) -> list[str]:
 
 def splits(tree: Tree) -> dict[str, dict[str, str]]:
     """The names of train's and val's images -> wnid; raises Corrupt where one lies wrong."""
+    if "train/val_annotations.txt" in tree.names:
+        raise Corrupt(
+            f"{tree.path}: train and val are swapped (train has val_annotations.txt); exchange "
+            f"them, or {REMEDY}"
+        )
     found = {"train": _train(tree), "val": _val(tree)}
     for part in found.values():
         _require_own_classes(tree, part)
