@@ -24,7 +24,9 @@ def vgg(third, sides):
 
 
 def blocks(widths, depths, side):
-    """Basic blocks: two 3x3; the first of a stage but the first has stride 2 and a 1x1 beside."""
+    """Basic blocks (He et al. 2016, table 1 and section 4.2): two 3x3; the first of a stage but the
+    first has stride 2 and a 1x1 beside (their option B).
+    """
     layers, inputs = [], widths[0]
     for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         side = side // 2 if i else side
@@ -87,6 +89,8 @@ HIDDEN = {  # Lee et al. 2019: 512 wide
     "vgg16": [(512, 512), (512, 512)],
     "vgg16_c": [(512, 4 * 512), (512, 512)],
 }
+# Where a paper or torchvision has a figure of a network, it is named; the others' sources are those
+# of their layers, and of their stem or widths: their functions in resparse/models name them.
 FOUND = {  # classes, maskable weights, all parameters, MACs
     ("resnet20", 32): (10, 270_896, 272_474, 40_813_184),  # He et al., table 6: 0.27M
     ("resnet32", 32): (10, 464_432, 466_906, 69_124_736),  # He et al., table 6: 0.46M

@@ -55,9 +55,7 @@ def _swapped(
     remedy: str,
 ) -> str | None:
     """A sentence where each split's counts are the other's."""
-    if len(found) != 2:
-        return None
-    one, other = found
+    one, other = found  # every dataset has two splits
     fit = all(_fits(found[split], expected[split]) for split in found)
     fit_other = _fits(found[one], expected[other]) and _fits(found[other], expected[one])
     if fit or not fit_other:
