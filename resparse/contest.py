@@ -9,8 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
-from statsmodels.stats.multitest import multipletests
+import scipy  # its parts load when they are first used: a second
 
 from resparse.verdict import ALPHA, POWER
 
@@ -61,6 +60,8 @@ def compare_pairs(family: Sequence[Pairs], margin: float, *, tries: int = 1) -> 
     Raises ValueError for unequal or fewer than two seeds, values that are not finite, a margin not
     above 0 or fewer than one try.
     """
+    from statsmodels.stats.multitest import multipletests  # with pandas: where it is needed
+
     if not 0 < margin < math.inf or tries < 1:
         raise ValueError(f"margin {margin}, tries {tries}; valid: above 0, at least 1")
     tests = [_test(pairs) for pairs in family]
@@ -71,8 +72,8 @@ def compare_pairs(family: Sequence[Pairs], margin: float, *, tries: int = 1) -> 
     level = ALPHA / (len(tests) * tries)
     results = []
     for test, p in zip(tests, adjusted, strict=True):
-        half = float(stats.t.ppf(1 - ALPHA / 2, test.df) * test.se)
-        inside = abs(test.gap) + float(stats.t.ppf(1 - ALPHA, test.df) * test.se) < margin
+        half = float(scipy.stats.t.ppf(1 - ALPHA / 2, test.df) * test.se)
+        inside = abs(test.gap) + float(scipy.stats.t.ppf(1 - ALPHA, test.df) * test.se) < margin
         standing = Standing.EQUIVALENT if inside else Standing.INCONCLUSIVE
         if p < ALPHA:
             standing = Standing.BETTER if test.gap > 0 else Standing.WORSE
@@ -95,13 +96,13 @@ def _test(pairs: Pairs) -> _Test:
         raise ValueError(f"differences {gaps.tolist()}; valid: two or more seeds, all finite")
     gap, df = round(float(gaps.mean()), _DIGITS), len(gaps) - 1
     se = max(float(gaps.std(ddof=1)), _LEAST_STD) / math.sqrt(len(gaps))
-    return _Test(gap, se, df, float(2 * stats.t.sf(abs(gap) / se, df)))
+    return _Test(gap, se, df, float(2 * scipy.stats.t.sf(abs(gap) / se, df)))
 
 
 def smallest_visible(se: float, df: int, level: float) -> float:
     """The true difference that a two-sided t test at ``level`` finds with 80 % power."""
-    critical = stats.t.ppf(1 - level / 2, df)
-    shift = optimize.brentq(lambda x: stats.nct.sf(critical, df, x) - POWER, 0, 4 * critical + 8)
+    critical, nct = scipy.stats.t.ppf(1 - level / 2, df), scipy.stats.nct
+    shift = scipy.optimize.brentq(lambda x: nct.sf(critical, df, x) - POWER, 0, 4 * critical + 8)
     return float(shift * se)
 
 

@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from statsmodels.stats.multitest import multipletests
-
 from resparse.artifact import ROOT, Artifact, Row
 from resparse.cell import Cell
 from resparse.errors import RunFailed
@@ -80,6 +78,8 @@ def judge_drops(drops: Sequence[Drop], margin: float) -> None:
 
 def holm(tests: Sequence[DropTest]) -> list[float]:
     """p of each drop, adjusted for all of them."""
+    from statsmodels.stats.multitest import multipletests  # with pandas: where it is needed
+
     return list(multipletests([test.p_one_sided for test in tests], method="holm")[1].tolist())
 
 

@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
-from statsmodels.stats.multitest import multipletests
+import scipy  # its parts load when they are first used: a second
 
 from resparse.errors import worst
 
@@ -147,7 +146,7 @@ def levene(groups: Sequence[Sequence[float]]) -> float | None:
     usable = [_finite(group) for group in groups if len(group) > 2]
     if len(usable) < 2 or not any(np.ptp(group) > 0 for group in usable):
         return None
-    return float(stats.levene(*usable, center="median").pvalue)
+    return float(scipy.stats.levene(*usable, center="median").pvalue)
 
 
 class Comparison(NamedTuple):
@@ -187,6 +186,8 @@ def judge(
 
     Raises ValueError for a margin not above 0, bad numbers, and where no cell has two seeds.
     """
+    from statsmodels.stats.multitest import multipletests  # with pandas: where it is needed
+
     for cell in cells:
         _check(cell)
     if not cells:
@@ -200,8 +201,7 @@ def judge(
         gap, half = test.gap, float(test.half)
         near = Verdict.REPRODUCED if abs(gap) + half < cell.margin else Verdict.WITHIN_TOLERANCE
         side = Verdict.DEVIATES_LOW if gap < 0 else Verdict.DEVIATES_HIGH
-        far = side if p < ALPHA else Verdict.INCONCLUSIVE
-        verdict = near if abs(gap) <= cell.margin else far
+        verdict = near if abs(gap) <= cell.margin else side if p < ALPHA else Verdict.INCONCLUSIVE
         chance = chance_reproduced(cell.margin, float(test.se), float(test.df))
         undecided = verdict in (Verdict.WITHIN_TOLERANCE, Verdict.INCONCLUSIVE)
         seeds = _seeds_to_decide(cell, pool, waiting) if undecided else len(cell.ours)
@@ -219,8 +219,8 @@ def chance_reproduced(margin: float, se: float, df: float) -> float:
     >>> [round(chance_reproduced(0.5, se, 10), 2) for se in (0.1, 0.2, 0.3)]
     [0.99, 0.49, 0.0]
     """
-    room = margin / se - stats.t.ppf(1 - ALPHA, df)
-    return max(0.0, float(2 * stats.t.cdf(room, df) - 1))
+    room = margin / se - scipy.stats.t.ppf(1 - ALPHA, df)
+    return max(0.0, float(2 * scipy.stats.t.cdf(room, df) - 1))
 
 
 class DropTest(NamedTuple):
@@ -242,9 +242,9 @@ def drop_test(
     gap = round(float(np.mean(_finite(ours)) - np.mean(_finite(frozen))), _DIGITS)
     variance, df = pool or pooled_variance([ours, frozen])
     se = math.sqrt(max(variance, _LEAST_VARIANCE) * (1 / len(ours) + 1 / len(frozen)))
-    critical = stats.t.ppf(1 - alpha, df)
-    shift = optimize.brentq(lambda x: stats.nct.sf(critical, df, x) - POWER, 0, 2 * critical + 4)
-    return DropTest(gap, float(stats.t.cdf(gap / se, df)), float(shift * se))
+    critical, nct = scipy.stats.t.ppf(1 - alpha, df), scipy.stats.nct
+    shift = scipy.optimize.brentq(lambda x: nct.sf(critical, df, x) - POWER, 0, 2 * critical + 4)
+    return DropTest(gap, float(scipy.stats.t.cdf(gap / se, df)), float(shift * se))
 
 
 class _Test(NamedTuple):  # numbers, or arrays over n
@@ -262,13 +262,13 @@ def _test(cell: Comparison, pool: Pool, n: Any) -> _Test:
     alone errs up to twice as often as it says where the margin is small beside the standard error.
     """
     (mean, std, n_reference), margin, (variance, df) = cell.reference, cell.margin, pool
-    df, ours = df + n - len(cell.ours), max(variance, _LEAST_VARIANCE) / n
+    df, ours, t = df + n - len(cell.ours), max(variance, _LEAST_VARIANCE) / n, scipy.stats.t
     theirs = (ours * n if std is None else std**2) / n_reference
     if std is not None:  # Welch-Satterthwaite; with one variance for both it is Student's df
         df = (ours + theirs) ** 2 / (ours**2 / df + theirs**2 / (n_reference - 1))
     gap, se = round(float(np.mean(cell.ours)) - mean, _DIGITS), np.sqrt(ours + theirs)
-    p = stats.t.sf((abs(gap) - margin) / se, df) + stats.t.sf((abs(gap) + margin) / se, df)
-    return _Test(gap, se, df, stats.t.ppf(1 - ALPHA, df) * se, p)
+    p = t.sf((abs(gap) - margin) / se, df) + t.sf((abs(gap) + margin) / se, df)
+    return _Test(gap, se, df, t.ppf(1 - ALPHA, df) * se, p)
 
 
 def _seeds_to_decide(cell: Comparison, pool: Pool, waiting: int) -> int | None:

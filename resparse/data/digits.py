@@ -1,8 +1,10 @@
 """The 1,797 8x8 handwritten digits that ship with scikit-learn: the smoke level's real images."""
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from resparse.data import Shape
@@ -20,11 +22,8 @@ def load(root: Path | None = None) -> InMemory:
 
     The statistics come from integer sums, so they are the same on every machine.
     """
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = torch.from_numpy(digits.images.astype("uint8"))[:, None]  # (1797, 1, 8, 8)
-    labels = torch.from_numpy(digits.target.astype("int64"))
+    rows = torch.from_numpy(np.loadtxt(_file(), delimiter=",", dtype="uint8"))
+    images, labels = rows[:, :-1].reshape(-1, 1, 8, 8), rows[:, -1].to(torch.int64)
     order = torch.randperm(len(labels), generator=generator(0, "digits split"))
     parts = dict(zip(("train", "val", "test"), torch.split(order, [TRAIN, VAL, TEST]), strict=True))
     pixels = images[parts["train"]].to(torch.int64)
@@ -38,3 +37,11 @@ def load(root: Path | None = None) -> InMemory:
         std=math.sqrt(squares / count - mean * mean),
         pad=1,
     )
+
+
+def _file() -> Path:
+    """What sklearn.datasets.load_digits reads; to import that takes a second in every process."""
+    found = find_spec("sklearn")
+    assert found is not None  # installed with this package
+    assert found.origin is not None
+    return Path(found.origin).parent / "datasets/data/digits.csv.gz"

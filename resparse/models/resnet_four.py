@@ -9,9 +9,12 @@ Weights start as torchvision's: convolutions from N(0, 2 / (k k out)) (He et al.
 classifier from torch's default; where a paper at hand differs, its function says so.
 """
 
-import torchvision
+from typing import TYPE_CHECKING
+
 from torch import nn
-from torchvision.models import ResNet
+
+if TYPE_CHECKING:
+    from torchvision.models import ResNet
 
 
 def resnet18(classes: int, image_shape: tuple[int, ...]) -> nn.Module:
@@ -19,13 +22,17 @@ def resnet18(classes: int, image_shape: tuple[int, ...]) -> nn.Module:
 
     1,814,073,344 MACs at 224x224. At 32x32 initialised as ITOP's, see ``default_init``.
     """
-    model = _with_stem(torchvision.models.resnet18(weights=None, num_classes=classes), image_shape)
+    from torchvision.models import resnet18  # it takes a second to load: where it is needed
+
+    model = _with_stem(resnet18(weights=None, num_classes=classes), image_shape)
     return default_init(model) if image_shape[-1] == 32 else model
 
 
 def resnet34(classes: int, image_shape: tuple[int, ...]) -> nn.Module:
     """ResNet-34: 21,311,168 maskable weights, 1,159,448,576 MACs at 3x32x32 and 100 classes."""
-    model = torchvision.models.resnet34(weights=None, num_classes=classes)
+    from torchvision.models import resnet34
+
+    model = resnet34(weights=None, num_classes=classes)
     return default_init(_with_stem(model, image_shape))
 
 
@@ -36,8 +43,10 @@ def resnet50(classes: int, image_shape: tuple[int, ...]) -> nn.Module:
     section 4.1 says two stem convolutions, its count and its code have one). There the last batch
     norm of a block starts at 0, so that the block is the identity (its section 4.2).
     """
+    from torchvision.models import resnet50
+
     zero = image_shape[-1] == 32
-    model = torchvision.models.resnet50(weights=None, num_classes=classes, zero_init_residual=zero)
+    model = resnet50(weights=None, num_classes=classes, zero_init_residual=zero)
     made: nn.Module = _with_stem(model, image_shape)
     return made
 
@@ -54,7 +63,7 @@ def default_init(model: nn.Module) -> nn.Module:
     return model
 
 
-def _with_stem(model: ResNet, image_shape: tuple[int, ...]) -> ResNet:
+def _with_stem(model: "ResNet", image_shape: tuple[int, ...]) -> "ResNet":
     if image_shape[-1] < 224:
         model.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
         nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
