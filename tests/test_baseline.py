@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from comparing import MINE, brief, small
+from comparing import MINE, brief, checked_elsewhere, small
 
 from resparse import panel, registry
 from resparse.__main__ import main
@@ -20,6 +20,7 @@ def checkout(tmp_path_factory):
     (folder / "mine.py").write_text(MINE)
     with pytest.MonkeyPatch.context() as patch:
         brief(folder, patch)
+        checked_elsewhere(patch)
         assert main(["compare", str(folder / "mine.py")]) == 0
     return folder
 
@@ -47,6 +48,7 @@ def compare_again(folder, runs, capsys):
     mine.write_text(MINE)
     with pytest.MonkeyPatch.context() as patch:
         brief(folder, patch)
+        checked_elsewhere(patch)
         code = main(["compare", str(mine), "--runs", str(runs)])
     store = RunStore(runs)
     found = [store.at(p.parent.name).record() for p in runs.glob("*/COMMITTED")]

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from comparing import MINE, brief, pages, small
+from comparing import MINE, brief, checked_elsewhere, pages, small
 
 from resparse.__main__ import main
 from resparse.compare import Request, page_name, tried
@@ -23,10 +23,12 @@ def compared(tmp_path_factory):
     mine.write_text(MINE)
     with pytest.MonkeyPatch.context() as patch:
         brief(folder, patch)
-        codes, records = [], []
+        codes, records, texts = [], [], None
         for extra in ([], [], ["--set", "alpha=0.5"]):
             codes.append(main(["compare", str(mine), *extra]))
             records.append(len(list((folder / "runs").glob("*/record.json"))))
+            texts = checked_elsewhere(patch) if texts is None else texts
+    assert texts == [(), ("alpha=0.5",)]  # the first was checked here
     page, again = pages(folder, "mine"), pages(folder, "mine-alpha=0.5")
     return folder, codes, records, page, again
 
@@ -168,8 +170,8 @@ def test_a_faulty_method_is_refused_in_one_sentence_before_anything_trains(
 def test_a_method_that_never_returns_is_stopped_and_placed(old, new, where, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(MINE.replace(old, new))
-    with pytest.raises(ContractBroken, match=f"did not return within 20 s.*{where}"):
-        check_apart(str(file), tmp_path / "runs", limit_s=20)
+    with pytest.raises(ContractBroken, match=f"did not return within 4 s.*{where}"):
+        check_apart(str(file), tmp_path / "runs", limit_s=4)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,8 @@ def test_bad_arguments(arguments, words, tmp_path, capsys):
         assert word in error
 
 
-def test_a_name_that_a_baseline_has_on_the_page_is_refused(tmp_path, capsys):
+def test_a_name_that_a_baseline_has_on_the_page_is_refused(tmp_path, capsys, monkeypatch):
+    checked_elsewhere(monkeypatch)
     file = tmp_path / "RigL.py"
     file.write_text(MINE)
     assert main(["compare", str(file), "--runs", str(tmp_path / "runs")]) == 5
@@ -226,6 +229,7 @@ def test_json_holds_the_whole_comparison(compared, monkeypatch, capsys):
     folder = compared[0]
     with pytest.MonkeyPatch.context() as patch:
         brief(folder, patch)
+        checked_elsewhere(patch)
         copy = next((folder / "runs" / "methods").glob("mine-*.py"))
         mine = folder / "mine.py"
         mine.write_text(copy.read_text())

@@ -5,10 +5,10 @@ import re
 
 import pytest
 import torch
-from comparing import MINE, PANEL, brief, pages, small
+from comparing import MINE, PANEL, brief, checked_elsewhere, pages, small
 from test_baseline import freeze
 
-from resparse import compare, compare_plan, panel, plan, runner
+from resparse import compare_plan, panel, plan, runner
 from resparse.__main__ import main
 from resparse.compare import Request, page_name
 from resparse.record import RunStore
@@ -30,7 +30,7 @@ def run(folder, *arguments, runs="runs"):
     """The command in a changed tree; the method's contract is checked by other tests."""
     with pytest.MonkeyPatch.context() as patch:
         brief(folder, patch)
-        patch.setattr(compare, "check_apart", lambda *args, **how: ["checked elsewhere"])
+        checked_elsewhere(patch)
         patch.setattr(runner, "git", lambda *asked: "0123456789abcdef")  # and all is changed
         where = ["--runs", str(folder / runs)]
         return main(["compare", str(folder / "mine.py"), *where, *arguments])

@@ -1,5 +1,6 @@
 """The trainer in small: 20 steps of a method on the toy network, each call of it watched."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -36,6 +37,13 @@ WATCHES = ("views", "streams", "twice")
 Answer = TypeVar("Answer")
 
 
+class Kept(torch.optim.Optimizer):
+    """Holds moments and makes no step; torch's own take a second to begin with (torch._dynamo)."""
+
+    def __init__(self, _: list[nn.Parameter]) -> None:
+        self.state = defaultdict(dict)
+
+
 def module_of(shape: tuple[int, ...]) -> nn.Linear | nn.Conv2d:
     """A layer whose weight has the shape; on no device, as nothing need be drawn for it."""
     outputs, inputs, *kernel = shape
@@ -69,7 +77,8 @@ class Run:
         self.past = {name: torch.zeros(shape) for name, shape in toy.shapes.items()}
         self.drew_at: int | None = None  # where the method first took anything from its generator
         self.weights = {name: nn.Parameter(w.clone()) for name, (w, _) in toy.first().items()}
-        self.optimizer = OPTIMIZERS[optimizer or "SGD"](list(self.weights.values()))
+        made = OPTIMIZERS[optimizer] if optimizer is not None else Kept
+        self.optimizer = made(list(self.weights.values()))
         self.method, masks = self.begun()
         self.masks = Masks(self.weights, masks)
         self.history = [self.snapshot()]  # the initial masks, then those after every update
