@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
@@ -62,7 +63,7 @@ def joined(timeout_s: float = TIMEOUT_S) -> Iterator[None]:
     if os.environ["GROUP_WORLD_SIZE"] == "1":
         # after a restart torch would find addresses of processes that are gone in torchrun's store;
         # machines may count restarts differently, so on several this is left as torch has it
-        store = distributed.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
+        store = PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
     yield
     distributed.destroy_process_group()  # after a fault the others may never come to this

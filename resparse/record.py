@@ -218,8 +218,8 @@ class RunFolder:
         """Write the manifest; checkpoints that other code made are moved to a folder stale-<code>.
 
         They are kept, never continued: a run is the work of one code; "unknown" where a damaged or
-        missing manifest does not say whose. What killed processes left half-written goes. To be called by
-        who holds the lock.
+        missing manifest does not say whose. What killed processes left half-written goes. To be
+        called by who holds the lock.
         """
         self._sweep()
         manifest = self.path / "manifest.json"

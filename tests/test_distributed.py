@@ -15,6 +15,8 @@ from resparse import distributed
 from resparse.data import digits
 from resparse.errors import UsageError
 from resparse.how import How
+from resparse.models import build_model
+from resparse.outcome import count_correct
 from resparse.record import Run, RunStore
 from resparse.worker import code_of, train_and_commit
 
@@ -41,23 +43,24 @@ def trained(run, root, world=1, accumulate=1, **options):
         train_and_commit(run.parent, store, **parent)
     record = train_and_commit(run, store, **arguments, **options)
     kept = ("nnz", "rs", "rs_trained", "top1_last", "masks_sha256", "train_flops", "updates")
-    return [record.status, record.reason, {name: record.outcome[name] for name in kept}]
+    kept = {name: record.outcome[name] for name in kept}
+    return [record.status, record.reason, kept, record.curves]
 
 
 def tensors(run, root):
     return load_file(root / run.key / "final.safetensors")
 
 
-METHODS = ("set", "rigl", "snfs", "gmp", "snip", "lth", "rigl_itop")
+METHODS = ("set", "snfs", "gmp", "snip", "lth", "rigl_itop")
+SHARED = [(method, {}, 2, 1) for method in METHODS]
+SHARED += [("rigl", {"reset_regrown": True}, 2, 1), ("rigl", {}, 4, 1), ("rigl", {}, 3, 2)]
+SHARED += [("set", {}, 4, 2)]
 
 
-@pytest.mark.parametrize(
-    ("method", "world", "accumulate"),
-    [*((method, 2, 1) for method in METHODS), ("rigl", 4, 1), ("rigl", 3, 2), ("set", 4, 2)],
-)
-def test_several_processes_train_as_one(method, world, accumulate, tmp_path):
+@pytest.mark.parametrize(("method", "fields", "world", "accumulate"), SHARED)
+def test_several_processes_train_as_one(method, fields, world, accumulate, tmp_path):
     """Three share 64 images unequally, and 897 are no multiple of any of these."""
-    run = mlp_run(method)
+    run = mlp_run(method, **fields)
     one = trained(run, tmp_path / "one")
     said = together(
         world,
@@ -66,7 +69,10 @@ def test_several_processes_train_as_one(method, world, accumulate, tmp_path):
     )
     assert one[0] == "completed"
     assert one[2]["updates"] > 0 or method in ("snip", "lth")
-    assert said == [one] * world
+    for status, reason, outcome, curves in said:
+        assert (status, reason, outcome) == (one[0], one[1], one[2])
+        assert curves["train_loss"] == pytest.approx(one[3]["train_loss"], rel=1e-9)
+        assert curves["val_top1"] == one[3]["val_top1"]
     alone, several = tensors(run, tmp_path / "one"), tensors(run, tmp_path / "several")
     assert alone.keys() == several.keys()
     for name, tensor in alone.items():
@@ -164,11 +170,15 @@ def test_one_process_that_is_asked_to_stop_stops_all_after_one_step(tmp_path):
 
 
 def test_a_network_with_statistics_is_evaluated_as_one(tmp_path):
-    """Batch norms are each process's own in training: the first's count for all."""
+    """Batch norms are each process's own in training: the first's, which are kept, count."""
     run = dataclasses.replace(make_run("set", 20), precision="fp32")
     said = together(2, tmp_path / "a", lambda rank: trained(run, tmp_path / "several", 2))
     assert said[0] == said[1]
-    assert said[0][0] == "completed"
+    model, data = build_model(run.model, 10, (1, 8, 8), 0), digits.load()
+    kept = tensors(run, tmp_path / "several")
+    model.load_state_dict({n[6:]: t for n, t in kept.items() if n.startswith("model/")})
+    tested = count_correct(model, model, data, "test")
+    assert said[0][2]["top1_last"] == 100.0 * tested / data.size("test")
 
 
 def test_batch_norms_are_synchronised_on_gpus_alone(tmp_path):

@@ -79,7 +79,7 @@ def other_code(path):
     ids=["empty", "zeros", "missing", "other code"],
 )
 def test_a_damaged_manifest(damage, store, neighbour):  # noqa: F811
-    """Nobody knows whose code made the checkpoints: they are kept, not continued, and it is said."""
+    """Nobody knows whose code made the checkpoints: kept, not continued, and it is said."""
     path = store.folder(RUN).path
     damage(path / "manifest.json")
     kept = {p.name for p in path.glob("checkpoint-*")}

@@ -10,16 +10,8 @@ TABLES = {file.stem: mutants.read(file) for file in mutants.TABLES}
 ALL = [fault for table in TABLES.values() for fault in table.faults]
 FAULTS = {fault.id: fault for fault in ALL}
 COVERED = ("masks", "rules", "families", "distributions", "schedules", "flops", "exploration")
-COVERED += (
-    "selection",
-    "method",
-    "trainer",
-    "training",
-    "beginning",
-    "resuming",
-    "watch",
-    "outcome",
-)
+COVERED += ("selection", "method", "trainer", "training", "beginning", "resuming", "watch")
+COVERED += ("outcome", "distributed", "consensus")
 COVERED_DATA = ("data/checked", "data/crops", "data/digits", "data/memory", "data/order")
 COVERED_DATA += ("data/protocol", "seeds", "micronet", "flops", "exact", "report_flops")
 COVERED_DATA += ("render_flops",)

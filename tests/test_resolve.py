@@ -123,7 +123,7 @@ def test_names_that_are_not_there(tmp_path):
         ("return nn.", "return nn.ReLU()\n    nn.", "no convolution and no linear layer"),
         ("def load(", "def lode(", "has no load, def load"),
         ("= digits.SHAPE", "= (10, (1, 8, 8), 897)", r"has no SHAPE, SHAPE = Shape\(classes=10"),
-        ('"portable"', '"fp8"', "PRECISION = 'fp8'; valid: portable, fp32"),
+        ('"portable"', '"fp8"', "PRECISION = 'fp8'; valid: portable, fp64, fp32"),
         (", lr=0.1", ", lrate=1", r"^wide\.py, line 7: RecipeSpec: unknown key 'lrate'; valid: b"),
         (", lr=0.1", ", lr=-1.0", r"^wide\.py, line 7: RecipeSpec: lr = -1\.0; valid: above 0$"),
         (", lr=0.1", "", r"^wide\.py, line 7: RecipeSpec: lr is missing; needed: batch_size, lr,"),
