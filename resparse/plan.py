@@ -131,18 +131,21 @@ def text(table: Artifact, options: "Options", planned: Sequence[Planned], proble
     total = sum(map(flops, runs))
     batch = max(run.recipe.batch_size for run in runs)
     kind = "GPU-hours" if torch.cuda.is_available() or options.speed else "hours on this CPU"
-    needed = disk_bytes(problem)
+    needed, gpus = disk_bytes(problem), options.how.world
+    shared = f", at least {total / speed / 3600 / gpus:.4g} hours on {gpus}" if gpus > 1 else ""
     lines += [
         "",
-        f"together {total:.3g} FLOPs, {total / speed / 3600:.4g} {kind} "
+        f"together {total:.3g} FLOPs, {total / speed / 3600:.4g} {kind}{shared} "
         f"(dense rows are trained once and shared by the sparsities)",
         f"disk: {needed / 1e9:.2f} GB free needed for a run in training, "
         f"at most {len(runs) * kept_bytes(problem) / 1e9:.2f} GB for what all runs keep",
     ]
-    each = activation_bytes(problem)
+    each, how = activation_bytes(problem), options.how
+    part = -(-batch // (how.world * how.accumulate))
+    split = f", {part} at once" if part < batch else "; --gpus and --accumulate divide it"
     lines.append(
-        f"memory: {batch * each / 1e9:.1f} GB of activations for a batch of {batch} in fp32 "
-        f"({each / 1e6:.1f} MB an image, counted on this model); one device holds a whole batch"
+        f"memory: {part * each / 1e9:.1f} GB of activations in fp32 for a batch of {batch}{split} "
+        f"({each / 1e6:.1f} MB an image, counted on this model)"
     )
     lack = data.missing(problem.dataset, options.data_root)
     lines.append(f"data: missing: {lack}" if lack else f"data: {problem.dataset} is there")

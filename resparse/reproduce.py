@@ -131,8 +131,9 @@ def memory_lacks(problem: Workload, batch: int) -> list[str]:
     if needed <= there:
         return []
     return [
-        f"a batch of {batch} keeps {needed / 1e9:.0f} GB of activations and "
-        f"{torch.cuda.get_device_name()} has {there / 1e9:.0f} GB (one GPU holds a whole batch)"
+        f"a GPU's part of a batch, {batch} images, keeps {needed / 1e9:.0f} GB of activations and "
+        f"{torch.cuda.get_device_name()} has {there / 1e9:.0f} GB; valid: more GPUs a run (--gpus), "
+        "or more parts (--accumulate)"
     ]
 
 

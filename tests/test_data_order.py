@@ -52,7 +52,7 @@ def test_rows_that_do_not_divide_evenly_are_shared_out_each_once(world):
     ("act", "said"),
     [
         (lambda: list(steps(10, 0, 11, 0, 1)), "batch size 11 for 10 images; valid: 1 to 10"),
-        (lambda: list(steps(10, 0, 5, 0, 1, Share(0, 2))), "batch size 5 for 2 processes; valid"),
+        (lambda: list(steps(10, 0, 2, 0, 1, Share(0, 3))), "batch size 2 for 3 processes; valid"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(act, said):

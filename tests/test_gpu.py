@@ -1,12 +1,18 @@
 """A GPU that this torch cannot use is said in a sentence before anything runs."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
+from conftest import make_run
+from safetensors.torch import load_file
 
 from resparse.__main__ import main
+from resparse.how import How
+from resparse.record import RunStore
 from resparse.reproduce import gpu_lacks
+from resparse.runner import run_all
 
 BUILT = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]  # of the default lock's torch
 
@@ -80,3 +86,24 @@ def test_the_doctor_finds_the_same_and_ends_with_4(gpu, capsys):
 def test_a_gpu_is_covered_by_its_own_major_version(capability, built, covered, gpu):
     gpu("some GPU", capability, built)
     assert (gpu_lacks() == []) is covered
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+def test_batch_norms_of_several_processes_are_one(tmp_path):
+    """With as many GPUs as there are: the statistics are those of the whole batch."""
+    world = min(2, torch.cuda.device_count())
+    run = make_run("set", 20)
+    recipe = dataclasses.replace(run.recipe, sync_batch_norm=True)
+    run = dataclasses.replace(run, precision="fp32", recipe=recipe)
+    store, facts = RunStore(tmp_path), {"data_root": None, "notify": lambda run, what: None}
+    how = How(device="cuda", world=world)
+    assert run_all([run], store, how=how, workers=1, **facts) == {}
+    plain = dataclasses.replace(run, recipe=dataclasses.replace(recipe, sync_batch_norm=False))
+    alone = How(device="cuda")
+    assert run_all([plain], store, how=alone, workers=1, **facts) == {}
+    means = []
+    for made in (run, plain):
+        kept = load_file(store.folder(made).path / "final.safetensors")
+        means.append(torch.cat([v for n, v in kept.items() if n.endswith("running_mean")]))
+    torch.testing.assert_close(*means, rtol=1e-2, atol=1e-3)

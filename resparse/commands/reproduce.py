@@ -8,8 +8,9 @@ from resparse.errors import Missing, UsageError
 
 SUMMARY = "reproduce a table or figure"
 EXAMPLE = "resparse reproduce itop/table2 --level smoke"
+NOT_PLANNED = tuple(name for name in options.HOW if name not in ("gpus", "accumulate"))
 UNUSED = {  # options that a way of running would ignore
-    "plan": ("json", "out", "device", "strict", "runs", "workers", *options.HOW),
+    "plan": ("json", "out", "device", "strict", "runs", "workers", *NOT_PLANNED),
     "rehearse": (
         *("json", "speed", "out", "strict", "data_root", "runs", "workers", *options.HOW),
     ),
