@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resparse import distributed, plan, registry
+from resparse import distributed, registry
 from resparse.artifact import ROOT, check_seeds
 from resparse.configure import check_trainable, make_run
 from resparse.data.places import data_folder
+from resparse.disk import require_room
 from resparse.errors import Missing, RunFailed, UsageError
-from resparse.files import require_writable
 from resparse.frame import records
 from resparse.how import How
 from resparse.record import Record, Run, RunStore
@@ -199,9 +199,9 @@ def train(
             part = -(-batch // (how.accumulate * how.world))
             how = replace(how, device=_ready(problem, how.device, part))
             how.require(problem.precision, batch)
-            require_writable(store.root, plan.disk_bytes(problem))
-            where: dict[str, Any] = {"data_root": data_root, "how": how}
-            where["workers"] = workers or at_once(how)
+            workers = workers or at_once(how)
+            require_room(todo, store, workers)
+            where: dict[str, Any] = {"data_root": data_root, "how": how, "workers": workers}
             failed = run_all(todo, store, notify=notify, command=command, **where)
             for run in todo:
                 if run.key in failed:

@@ -14,6 +14,7 @@ from resparse.compare_plan import Wanted
 from resparse.comparison import Comparison, Found, compare
 from resparse.configure import check_trainable
 from resparse.contract_process import check_apart
+from resparse.disk import require_room
 from resparse.errors import RunFailed, UsageError
 from resparse.files import require_writable, write_atomic
 from resparse.how import How
@@ -182,6 +183,8 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
     require_writable(request.out)
     store = RunStore(request.runs)
     todo = pending(runs, store, rerun_stale=request.level == "smoke")
+    workers = request.workers or at_once(ready[0])
+    require_room(todo, store, workers)
     total = len({run.key for run in runs} | {run.key for run in todo})
     if not request.json:
         print(compare_plan.said(wanted, todo), flush=True)
@@ -191,7 +194,7 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
             store,
             data_root=request.data_root,
             how=ready[0],
-            workers=request.workers or at_once(ready[0]),
+            workers=workers,
             notify=progress.notify,
             give_up=True,
         )

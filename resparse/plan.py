@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from resparse import data
 from resparse.artifact import Artifact, Planned
+from resparse.disk import kept_bytes, training_bytes
 from resparse.exact import network, sizes_of
 from resparse.flops import forward_flops
 from resparse.models import build_model
@@ -21,21 +22,7 @@ from resparse.workloads import Workload
 if TYPE_CHECKING:
     from resparse.reproduce import Options
 
-KEPT = 2  # checkpoints of a run in training
 MEASURED_S, MOST_PASSES = 0.3, 50  # what a speed is measured on: three passes or more
-COPIES = 3  # weights, momentum, masks and history in each
-
-
-def disk_bytes(problem: Workload) -> int:
-    """Free space a running training needs: its checkpoints, its final weights, its records."""
-    _, _, total = network(problem.model, problem.dataset)
-    return (KEPT * COPIES + 1) * 4 * total + 50_000_000
-
-
-def kept_bytes(problem: Workload) -> int:
-    """What one finished run keeps: final weights and masks, a snapshot at most."""
-    _, _, total = network(problem.model, problem.dataset)
-    return 2 * 5 * total
 
 
 def activation_bytes(problem: Workload) -> int:
@@ -131,14 +118,15 @@ def text(table: Artifact, options: "Options", planned: Sequence[Planned], proble
     total = sum(map(flops, runs))
     batch = max(run.recipe.batch_size for run in runs)
     kind = "GPU-hours" if torch.cuda.is_available() or options.speed else "hours on this CPU"
-    needed, gpus = disk_bytes(problem), options.how.world
+    gpus = options.how.world
     shared = f", at least {total / speed / 3600 / gpus:.4g} hours on {gpus}" if gpus > 1 else ""
+    training, kept = max(map(training_bytes, runs)), sum(map(kept_bytes, runs))
     lines += [
         "",
         f"together {total:.3g} FLOPs, {total / speed / 3600:.4g} {kind}{shared} "
         f"(dense rows are trained once and shared by the sparsities)",
-        f"disk: {needed / 1e9:.2f} GB free needed for a run in training, "
-        f"at most {len(runs) * kept_bytes(problem) / 1e9:.2f} GB for what all runs keep",
+        f"disk: {kept / 1e9:.2f} GB for what all runs keep, and {training / 1e9:.2f} GB for the "
+        "checkpoints of each that trains at the same time",
     ]
     each, how = activation_bytes(problem), options.how
     part = -(-batch // (how.world * how.accumulate))

@@ -10,6 +10,7 @@ import torch
 from resparse import artifact as artifacts
 from resparse import cells, data, plan, render, report_files
 from resparse.artifact import ROOT, Artifact, Planned
+from resparse.disk import require_room
 from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable
 from resparse.how import How
@@ -104,7 +105,6 @@ def require_ready(problem: Workload, options: Options, batch: int) -> How:
             f"See its cost with --plan, try it without data with --rehearse"
         )
     how.require(problem.precision, batch)
-    require_writable(options.runs, at_once(how) * plan.disk_bytes(problem))
     return how
 
 
@@ -142,6 +142,8 @@ def _train(
 ) -> dict[str, str]:
     runs = [p.run for p in planned]
     todo = pending(runs, store, rerun_stale=options.level == "smoke")
+    workers = options.workers or at_once(how)
+    require_room(todo, store, workers)
     total = len({run.key for run in runs} | {run.key for run in todo})
     with Progress(total, total - len(todo), quiet=options.json) as progress:
         return run_all(
@@ -149,7 +151,7 @@ def _train(
             store,
             data_root=options.data_root,
             how=how,
-            workers=options.workers or at_once(how),
+            workers=workers,
             notify=progress.notify,
         )
 
