@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -22,6 +24,9 @@ from resparse.slots import at_once
 from resparse.verdict import Verdict, exit_code
 from resparse.worker import code_of
 from resparse.workloads import Workload, workload
+
+if TYPE_CHECKING:
+    from resparse.cluster import Cluster
 
 CODE = ("resparse", "methods", "benchmarks", "requirements", "pyproject.toml", "noxfile.py")
 
@@ -44,6 +49,7 @@ class Options:
     out: Path = ROOT / "reports"
     how: How = field(default_factory=lambda: How(device="auto"))
     workers: int | None = None
+    slurm: "Cluster | None" = None
     speed: float | None = None
     strict: bool = False
     json: bool = False
@@ -97,7 +103,7 @@ def require_ready(problem: Workload, options: Options, batch: int) -> How:
         raise UsageError(
             f"--device {device}: {options.level} trains in portable numerics; valid: cpu"
         )
-    if device.startswith("cuda"):
+    if device.startswith("cuda") and options.slurm is None:  # its GPUs are elsewhere
         lacking += gpu_lacks() or memory_lacks(problem, -(-batch // (how.world * how.accumulate)))
     if lacking:
         raise Missing(
@@ -132,8 +138,8 @@ def memory_lacks(problem: Workload, batch: int) -> list[str]:
         return []
     return [
         f"a GPU's part of a batch, {batch} images, keeps {needed / 1e9:.0f} GB of activations and "
-        f"{torch.cuda.get_device_name()} has {there / 1e9:.0f} GB; valid: more GPUs a run (--gpus), "
-        "or more parts (--accumulate)"
+        f"{torch.cuda.get_device_name()} has {there / 1e9:.0f} GB; valid: more GPUs (--gpus), "
+        "or more parts of a batch (--accumulate)"
     ]
 
 
@@ -142,6 +148,19 @@ def _train(
 ) -> dict[str, str]:
     runs = [p.run for p in planned]
     todo = pending(runs, store, rerun_stale=options.level == "smoke")
+    if options.slurm is not None:
+        from resparse import slurm
+
+        require_room(todo, store, options.workers or 1)
+        return slurm.run_all(
+            todo,
+            store,
+            data_root=options.data_root,
+            how=how,
+            workers=options.workers,
+            cluster=options.slurm,
+            say=partial(print, file=sys.stderr if options.json else None, flush=True),
+        )
     workers = options.workers or at_once(how)
     require_room(todo, store, workers)
     total = len({run.key for run in runs} | {run.key for run in todo})
@@ -240,7 +259,8 @@ def _report(
         print(render.as_json(report))
     else:
         render.to_terminal(report)
-    if not options.partial:
+    unfinished = options.slurm is not None and any(None in found for found in records.values())
+    if not (options.partial or unfinished):
         folder = options.out / table.paper
         require_writable(folder)
         suffix = "-exact" if exact else "" if options.level == "smoke" else f"-{options.level}"
@@ -248,7 +268,8 @@ def _report(
         if not options.json:
             print(f"written: {', '.join(str(path) for path in paths)}")
     elif not options.json:
-        print("a part of the table: no files written (the whole table writes them)")
+        what = "a part of the table" if options.partial else "runs are missing"
+        print(f"{what}: no files written (the whole table writes them)")
     for (label, sparsity), why in failed.items():
         print(f"resparse: {label} at sparsity {sparsity} failed: {why}", file=sys.stderr)
     verdicts: list[Verdict] = []

@@ -18,6 +18,7 @@ import pytest
 import torch
 from filed import brought  # noqa: F401
 from safetensors.torch import load_file
+from slurm_programs import queue  # noqa: F401
 
 from resparse import precision, registry
 from resparse.beginning import start

@@ -180,8 +180,7 @@ def test_unfinished_runs_that_are_kept_are_counted_and_why(store, capsys):
         assert capsys.readouterr().out.splitlines() == [
             "unfinished runs kept: 2, 2,000 bytes (younger than 30 days (--days N), a repeated "
             "command continues them)",
-            f"unfinished runs in training: 1, {1000 + held:,} bytes (a live process "
-            "holds them)",
+            f"unfinished runs in training: 1, {1000 + held:,} bytes (a live process holds them)",
             "0 bytes in 0 places can be freed (--delete)",
         ]
         found = collect(store, capsys)[1]

@@ -118,6 +118,8 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         },
         "history": set(),
         "heartbeat": {"resparse.files"},
+        "cluster": {"resparse.errors", "resparse.how"},
+        "slurm_job": {f"resparse.{m}" for m in ("errors", "group", "how", "worker")},
         "registry": {f"resparse.{m}" for m in ("blame", "errors", "method", "outside")},
         "outside": {f"resparse.{m}" for m in ("errors", "files", "reading")},
         "blame": {f"resparse.{m}" for m in ("errors", "masks", "method")},
@@ -162,7 +164,10 @@ def test_the_core_needs_torch_alone(module):
 
 @pytest.mark.parametrize(
     "module",
-    ["record", "files", "errors", "verdict", "holding", "heartbeat", "history", "standing"],
+    [
+        *("record", "files", "errors", "verdict", "holding", "heartbeat", "history", "standing"),
+        *("cluster", "slurm", "slurm_job"),
+    ],
 )
 def test_no_torch_where_none_is_needed(module):
     assert "torch" not in foreign(MODULES[f"resparse.{module}"])

@@ -2,22 +2,31 @@
 
 import argparse
 from functools import partial
+from typing import TYPE_CHECKING
 
 from resparse.commands import options
 from resparse.errors import Missing, UsageError
+
+if TYPE_CHECKING:
+    from resparse.cluster import Cluster
 
 SUMMARY = "reproduce a table or figure"
 EXAMPLE = "resparse reproduce itop/table2 --level smoke"
 NOT_PLANNED = tuple(name for name in options.HOW if name not in ("gpus", "accumulate"))
 UNUSED = {  # options that a way of running would ignore
-    "plan": ("json", "out", "device", "strict", "runs", "workers", *NOT_PLANNED),
+    "plan": ("json", "out", "device", "strict", "runs", "workers", "slurm", *NOT_PLANNED),
     "rehearse": (
-        *("json", "speed", "out", "strict", "data_root", "runs", "workers", *options.HOW),
+        *("json", "speed", "out", "strict", "data_root", "runs", "workers", "slurm"),
+        *options.HOW,
     ),
-    "exact_only": ("seeds", "speed", "device", "data_root", "runs", "workers", *options.HOW),
-    "from_records": ("speed", "device", "workers", *options.HOW),
+    "exact_only": (
+        *("seeds", "speed", "device", "data_root", "runs", "workers", "slurm"),
+        *options.HOW,
+    ),
+    "from_records": ("speed", "device", "workers", "slurm", *options.HOW),
     "": ("speed",),
 }
+OF_SLURM = ("partition", "gpus_per_node", "time", "sbatch")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +51,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.computing(parser)
     options.runs(parser)
     options.workers(parser)
+    text = "submit to Slurm, --workers of an array at once, or collect; see REPRODUCING.md"
+    parser.add_argument("--slurm", action="store_true", help=text)
+    parser.add_argument("--partition", metavar="P", help="of Slurm (default: the cluster's)")
+    text = "of a job (default: 1 where the level needs a GPU)"
+    parser.add_argument("--gpus-per-node", type=options.whole, metavar="N", help=text)
+    text = "minutes of a job (default: 240); a run that needs more is requeued and continues"
+    parser.add_argument("--time", type=options.whole, metavar="MIN", help=text)
+    text = "any other option of sbatch, like account=mine or mem=32G; repeatable"
+    add("--sbatch", metavar="KEY=VALUE", help=text)
 
 
 def execute(given: argparse.Namespace) -> int:
@@ -51,6 +69,7 @@ def execute(given: argparse.Namespace) -> int:
     from resparse.reproduce import Options, gpu_lacks, reproduce
 
     _require_used(given)
+    cluster = _cluster(given)
     table = load(given.artifact)
     table.level(given.level)
     wanted = options.numbers(given.seeds, int, "--seeds")
@@ -79,11 +98,32 @@ def execute(given: argparse.Namespace) -> int:
             out=given.out or ROOT / "reports",
             how=options.how(given),
             workers=given.workers,
+            slurm=cluster,
             speed=given.speed,
             strict=given.strict,
             json=given.json,
         )
     )
+
+
+def _cluster(given: argparse.Namespace) -> "Cluster | None":
+    """What --slurm and its options say, None without it."""
+    from resparse.cluster import Cluster
+
+    said = {name: getattr(given, name) for name in OF_SLURM if getattr(given, name)}
+    if said and not given.slurm:
+        option = f"--{next(iter(said)).replace('_', '-')}"
+        raise UsageError(f"{option} without --slurm, which alone uses it; valid: with --slurm")
+    if not given.slurm:
+        return None
+    cluster = Cluster(
+        partition=given.partition,
+        gpus_per_node=given.gpus_per_node,
+        time_min=given.time or 240,
+        sbatch=tuple(given.sbatch),
+    )
+    cluster.parameters(options.how(given))  # before anything is read
+    return cluster
 
 
 def _require_used(given: argparse.Namespace) -> None:
