@@ -128,8 +128,8 @@ def text(table: Artifact, options: "Options", planned: Sequence[Planned], proble
         f"disk: {kept / 1e9:.2f} GB for what all runs keep, and {training / 1e9:.2f} GB for the "
         "checkpoints of each that trains at the same time",
     ]
-    each, how = activation_bytes(problem), options.how
-    part = -(-batch // (how.world * how.accumulate))
+    each = activation_bytes(problem)
+    part = -(-batch // (gpus * options.how.accumulate))
     split = f", {part} at once" if part < batch else "; --gpus and --accumulate divide it"
     lines.append(
         f"memory: {part * each / 1e9:.1f} GB of activations in fp32 for a batch of {batch}{split} "
