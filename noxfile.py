@@ -114,7 +114,7 @@ def program(name: str, summary: str, line: str, lock: str = LOCK) -> None:
     nox.session(run, name=name)
 
 
-program("tests", "Pytest on two workers of one thread each.", "-m pytest -n 2")
+program("tests", "Pytest on two workers of one thread each.", "-m pytest -n 2 --dist worksteal")
 program("faults", "Inject each fault that a training survives.", "-m pytest -n 2 -m fault")
 program("slurm", "A table through a real Slurm.", "-m pytest -m slurm -s tests/test_slurm.py")
 program("v100", "Tests under the last torch with wheels for sm_70.", "-m pytest", lock="v100")

@@ -197,6 +197,7 @@ def test_the_fork_server_is_another_once_code_was_edited(monkeypatch):
     forking.context("portable")
     assert server._forkserver_pid == first
     monkeypatch.setattr(forking, "_code", lambda: (("edited.py", 1),))
+    monkeypatch.setattr(forking, "_PRELOAD", [])  # it serves nobody
     forking.context("portable")
     assert server._forkserver_pid != first
 

@@ -8,6 +8,7 @@ from comparing import MINE, PANEL, small
 from test_resolve import WORKLOAD, forget, written
 
 from resparse import plan
+from resparse.__main__ import main
 from resparse.resolve import resolve_workload
 from resparse.workloads import workload
 
@@ -61,7 +62,7 @@ def test_a_method_that_prints_leaves_the_json_of_compare_whole(checkout):
     assert "overall" in json.loads(out)
 
 
-def test_a_method_and_a_workload_that_print_leave_the_json_of_run_whole(checkout):
+def test_a_method_and_a_workload_that_print_leave_the_json_of_run_whole(checkout, capfd):
     mine = written(checkout / "loud.py", LOUD)
     file = written(checkout / "my_digits.py", LOUD_WORKLOAD)
     more = ("--set", "interval=5", "--workload", str(file), "--json")
@@ -70,8 +71,10 @@ def test_a_method_and_a_workload_that_print_leave_the_json_of_run_whole(checkout
     (record,) = json.loads(out)
     assert record["outcome"]["updates"] == 5
 
-    code, out, _ = said(checkout, "flops", *more[2:], "--density", "0.1", "--distribution", "erk")
-    assert (code, json.loads(out)["maskable"]) == (0, 64 * 16 + 16 * 10)
+    assert main(["flops", *more[2:], "--density", "0.1", "--distribution", "erk"]) == 0
+    counted = capfd.readouterr()
+    assert json.loads(counted.out)["maskable"] == 64 * 16 + 16 * 10
+    assert "NOISE" in counted.err
 
 
 def test_the_memory_of_a_network_that_prints_is_counted_in_silence(tmp_path, capsys):

@@ -1,14 +1,13 @@
 """What the README says is so: its commands, its method, its numbers."""
 
 import csv
-import os
+import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 from resparse import artifact, plan
+from resparse.__main__ import main
 from resparse.reproduce import Options
 from resparse.workloads import workload
 
@@ -62,15 +61,11 @@ def test_the_cost_of_the_paper_level_is_what_the_plan_says():
         assert number in text
 
 
-def test_its_method_trains(tmp_path):
+def test_its_method_trains(tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text(block("python"))
-    command = ["-m", "resparse", "run", str(file), "--density", "0.1", "--set", "interval=25"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *command, "--workload", "digits_mlp", "--runs", str(tmp_path / "runs")],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "runs").glob("*/COMMITTED"))) == 1
-    assert "mine" in done.stdout
+    command = ["run", str(file), "--density", "0.1", "--set", "interval=25", "--length", "0.2"]
+    assert main([*command, "--workload", "digits_mlp", "--runs", str(tmp_path / "runs")]) == 0
+    (record,) = (tmp_path / "runs").glob("*/record.json")
+    assert json.loads(record.read_text())["outcome"]["updates"] == 5  # in 140 steps
+    assert "mine on mlp_small/digits" in capsys.readouterr().out

@@ -1,9 +1,15 @@
 """The command `regression` in a checkout of its own: as frozen, then with faults put into it."""
 
+import contextlib
+import dataclasses
+import io
 import json
 
 import checkout
 import pytest
+
+from resparse import workloads
+from resparse.__main__ import main
 
 PANEL = """
 [panel]
@@ -35,8 +41,19 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new))
 
 
+def here(folder, *arguments):
+    """Exit code and output of a command of this process on ``folder``, whose code is as ours."""
+    known = workloads.workload("digits_mlp")
+    short = dataclasses.replace(known, recipe=known.recipe.changed({"epochs": 4}))
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        checkout.use(folder, patch)
+        patch.setitem(workloads.WORKLOADS, "digits_mlp", short)  # as the file says there
+        with contextlib.redirect_stderr(said):
+            return main([*arguments, "--workers", "1"]), said.getvalue()
+
+
 def resparse(folder, *arguments):
-    """Exit code and output of a command, on one worker."""
+    """The same by the code in ``folder``."""
     process = checkout.python(folder, "-m", "resparse", *arguments, "--workers", "1")
     out, errors = process.communicate(timeout=300)
     return process.returncode, out + errors
@@ -49,13 +66,13 @@ def frozen(tmp_path_factory):
     (folder / "benchmarks" / "compare" / "panel.toml").write_text(PANEL)
     edit(folder / "resparse" / "workloads.py", EPOCHS, "epochs=4,")
     checkout.commit(folder)
-    code, said = resparse(folder, "freeze", "compare/panel")
+    code, said = here(folder, "freeze", "compare/panel")
     assert code == 0, said
     return folder
 
 
 def test_what_is_frozen_is_identical_and_the_store_is_gone(frozen):
-    code, said = resparse(frozen, "regression")
+    code, said = here(frozen, "regression")
     assert code == 0, said
     assert "SET, digits_mlp, sparsity 0.5: IDENTICAL: identical in 3 seeds" in said
     assert "1 rows retrained with 3 seeds each: 1 identical, 0 regressions" in said

@@ -4,9 +4,6 @@ import copy
 import dataclasses
 import json
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -25,7 +22,7 @@ from conftest import (
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from resparse import precision, registry
+from resparse import forking, precision, registry
 from resparse.beginning import start
 from resparse.data import digits
 from resparse.errors import Requeue, UsageError
@@ -70,32 +67,29 @@ def test_another_seed_is_another_run(tmp_path):
     assert outcomes[0]["masks_sha256"] != outcomes[1]["masks_sha256"]
 
 
-HANGING = """
-import sys, signal
-sys.path[:0] = sys.argv[3:]
-import conftest
-from pathlib import Path
-from resparse import precision
-precision.enter("portable")
-def hang(step, images, labels):
-    if step == 23:
-        print("ready", flush=True)
-        signal.pause()
-run = conftest.make_run(sys.argv[1])
-conftest.train_to(Path(sys.argv[2]), run, data=conftest.Watched(hang), checkpoint_steps=5)
-"""
+def train_and_hang(end, path, method):
+    """In a process of its own: train until step 23 and wait there."""
+
+    def hang(step, images, labels):
+        if step == 23:
+            end.send("ready")
+            signal.pause()
+
+    precision.enter("portable")
+    train_to(path, make_run(method), data=Watched(hang), checkpoint_steps=5)
 
 
 @pytest.mark.fault
 def test_killed_and_repeated_is_uninterrupted(tmp_path):
-    here, method = Path(__file__).resolve().parent, "snfs"
-    arguments = [method, str(tmp_path / "killed"), str(here.parent), str(here)]
-    child = subprocess.Popen([sys.executable, "-c", HANGING, *arguments], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"ready\n"
+    context, method = forking.context("portable"), "snfs"
+    news, end = context.Pipe(duplex=False)
+    child = context.Process(target=train_and_hang, args=(end, tmp_path / "killed", method))
+    forking.start(child)
+    end.close()
+    assert news.recv() == "ready"
     child.kill()
-    assert child.wait() == -signal.SIGKILL
-    child.stdout.close()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
     assert steps_logged(tmp_path / "killed", "checkpoint") == [5, 10, 15, 20]
 
     again = train_to(tmp_path / "killed", make_run(method))
