@@ -12,6 +12,7 @@ os.environ.update(  # resparse.precision.PORTABLE_ENV, literally: importing it w
 )
 
 import dataclasses
+import gc
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from resparse.models import build_model, maskable
 from resparse.record import Recipe, Run, RunFolder
 from resparse.trainer import train, train_steps
 
+gc.freeze()  # torch's objects, a million: no collection passes over them
 STEPS, PER_EPOCH, REWIND = 30, 14, 6  # 897 digits in batches of 64: 14 steps an epoch
 
 METHODS = tuple(registry.names())  # every file in methods/

@@ -39,12 +39,25 @@ def steps_logged(path, event):
     return [line["step"] for line in lines if line["event"] == event]
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A function from a method to (run, parent, folder, what train returned), trained once."""
+    known = {}
+
+    def trained(method):
+        if method not in known:
+            run, folder = make_run(method, snapshots=(9, 20)), tmp_path_factory.mktemp(method)
+            parent = parent_of(run, folder)
+            known[method] = run, parent, folder, train_to(folder, run, parent)
+        return known[method]
+
+    return trained
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize("method", METHODS)
-def test_stopped_and_resumed_is_uninterrupted(method, tmp_path):
-    run = make_run(method, snapshots=(9, 20))
-    parent = parent_of(run, tmp_path)
-    whole = train_to(tmp_path / "whole", run, parent)
+def test_stopped_and_resumed_is_uninterrupted(method, tmp_path, uninterrupted):
+    run, parent, folder, whole = uninterrupted(method)
     with pytest.raises(Requeue, match="step 16"):
         train_to(tmp_path / "halves", run, parent, stop_after=17)
     assert not (tmp_path / "halves" / "final.safetensors").exists()
@@ -58,7 +71,7 @@ def test_stopped_and_resumed_is_uninterrupted(method, tmp_path):
     assert len(curves["train_loss"]) == len(curves["val_top1"]) == 3  # after 14, 28, 30 steps
     assert files == ["final.safetensors", "snapshot-9.safetensors", "snapshot-20.safetensors"]
     for name in files:
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halves" / name).read_bytes()
+        assert (folder / name).read_bytes() == (tmp_path / "halves" / name).read_bytes()
 
 
 def test_another_seed_is_another_run(tmp_path):
@@ -123,11 +136,9 @@ def test_starting_over_because_every_checkpoint_is_damaged_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_final_weights_are_zero_outside_masks_and_counts_as_announced(method, tmp_path):
-    run = make_run(method)
-    parent = parent_of(run, tmp_path)
-    outcome = train_to(tmp_path / "run", run, parent)[2]
-    final = load_file(tmp_path / "run" / "final.safetensors")
+def test_final_weights_are_zero_outside_masks_and_counts_as_announced(method, uninterrupted):
+    run, parent, folder, (_, _, outcome, *_) = uninterrupted(method)
+    final = load_file(folder / "final.safetensors")
     masks, weights = part(final, "mask/"), part(final, "model/")
     nnz = {name: int(mask.sum()) for name, mask in masks.items()}
     assert nnz == outcome["nnz"]
@@ -171,7 +182,7 @@ def test_gradients_are_those_of_the_whole_batch_before_masking(method):
 def seen_batches(method, tmp_path):
     seen = []
     data = Watched(lambda step, x, y: seen.append((step, x.numpy().tobytes(), y.tolist())))
-    train_to(tmp_path / method, make_run(method), data=data)
+    train_to(tmp_path / method, dataclasses.replace(make_run(method), model="mlp_small"), data=data)
     return seen
 
 
