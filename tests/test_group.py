@@ -107,7 +107,7 @@ def torchrun(tmp_path, *words):
     )
 
 
-def test_the_command_under_torchrun_stops_when_asked_and_continues(tmp_path):
+def test_a_killed_torchrun_stops_its_processes_after_a_step(tmp_path):
     """One line of the first process; SIGTERM to torchrun reaches all."""
     process = torchrun(tmp_path, "--length", "50")
     try:
