@@ -1,14 +1,13 @@
 """The command `compare`: a method on the panel, beside the stored records of the baselines."""
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from resparse import compare_page, compare_plan, data, panel
-from resparse.artifact import ROOT, check_seeds
+from resparse.artifact import check_seeds
+from resparse.asked import Options, Request
 from resparse.baseline import require_equal, stored
 from resparse.compare_plan import Wanted
 from resparse.comparison import Comparison, Found, compare
@@ -22,7 +21,7 @@ from resparse.pace import paces
 from resparse.panel import Entrant, Entry, Panel, PanelLevel
 from resparse.progress import Progress
 from resparse.record import RunStore
-from resparse.reproduce import Options, require_ready
+from resparse.reproduce import require_ready
 from resparse.resolve import resolve_method, resolve_workload
 from resparse.runner import pending, run_all
 from resparse.settings import settings
@@ -31,30 +30,6 @@ from resparse.tries import tried
 from resparse.workloads import Workload, workload
 
 OWN = "that a method trains, updates and costs what it says on {names}, and no more"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the command line says."""
-
-    reference: str  # a file, a method's name, or an installed package's entry point
-    level: str = "smoke"
-    settings: tuple[str, ...] = ()  # fields, each as name=value
-    distribution: str | None = None
-    workloads: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = ()  # some of the panel's; none: all
-    plan_only: bool = False
-    data_root: Path | None = None
-    runs: Path = ROOT / "runs"
-    out: Path = ROOT / "reports"
-    device: str = "auto"
-    workers: int | None = None
-    json: bool = False
-
-    @property
-    def cores(self) -> int:
-        """Runs at once on the CPU."""
-        return self.workers or len(os.sched_getaffinity(0))
 
 
 def compare_method(request: Request) -> int:

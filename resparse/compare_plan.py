@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from resparse import data
+from resparse.asked import Request
 from resparse.exact import network, sizes_of
 from resparse.flops import forward_flops
 from resparse.panel import Entry
@@ -15,9 +15,6 @@ from resparse.reproduce import gpu_lacks
 from resparse.runner import with_parents
 from resparse.worker import code_of
 from resparse.workloads import Workload
-
-if TYPE_CHECKING:
-    from resparse.compare import Request
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,13 @@
 import statistics
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
 from resparse import data
 from resparse.artifact import Artifact, Planned
+from resparse.asked import Options
 from resparse.disk import kept_bytes, training_bytes
 from resparse.exact import network, sizes_of
 from resparse.flops import forward_flops
@@ -18,9 +18,6 @@ from resparse.outside import prints_aside
 from resparse.record import Run
 from resparse.runner import with_parents
 from resparse.workloads import Workload
-
-if TYPE_CHECKING:
-    from resparse.reproduce import Options
 
 MEASURED_S, MOST_PASSES = 0.3, 50  # what a speed is measured on: three passes or more
 
@@ -78,7 +75,7 @@ def measured_speed(problem: Workload, device: str | None = None) -> tuple[float,
     return 3 * 2 * sum(macs.values()) * batch / seconds, f"measured on {name}, batch {batch}"
 
 
-def text(table: Artifact, options: "Options", planned: Sequence[Planned], problem: Workload) -> str:
+def text(table: Artifact, options: Options, planned: Sequence[Planned], problem: Workload) -> str:
     """The plan in words: runs, steps, FLOPs, hours, data, disk."""
     runs = with_parents([p.run for p in planned])
     shapes, macs, _ = network(problem.model, problem.dataset)

@@ -2,16 +2,15 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from resparse import artifact as artifacts
 from resparse import cells, data, plan, render, report_files
-from resparse.artifact import ROOT, Artifact, Planned
+from resparse.artifact import Artifact, Planned
+from resparse.asked import Options
 from resparse.disk import require_room
 from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable
@@ -25,39 +24,7 @@ from resparse.verdict import Verdict, exit_code
 from resparse.worker import code_of
 from resparse.workloads import Workload, workload
 
-if TYPE_CHECKING:
-    from resparse.cluster import Cluster
-
 CODE = ("resparse", "methods", "benchmarks", "requirements", "pyproject.toml", "noxfile.py")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line says."""
-
-    name: str
-    level: str = "smoke"
-    seeds: tuple[int, ...] | None = None
-    only: tuple[str, ...] = ()
-    sparsities: tuple[float, ...] = ()
-    exact_only: bool = False
-    plan_only: bool = False
-    rehearse: bool = False
-    from_records: bool = False
-    data_root: Path | None = None
-    runs: Path = ROOT / "runs"
-    out: Path = ROOT / "reports"
-    how: How = field(default_factory=lambda: How(device="auto"))
-    workers: int | None = None
-    slurm: "Cluster | None" = None
-    speed: float | None = None
-    strict: bool = False
-    json: bool = False
-
-    @property
-    def partial(self) -> bool:
-        """Whether less than the whole table is asked for; such a report is printed, not kept."""
-        return bool(self.only or self.sparsities or self.seeds)
 
 
 def reproduce(options: Options) -> int:

@@ -8,7 +8,8 @@ import pytest
 from comparing import MINE, brief, checked_elsewhere, pages, small
 
 from resparse.__main__ import main
-from resparse.compare import Request, page_name, tried
+from resparse.asked import Request
+from resparse.compare import page_name, tried
 from resparse.contract_process import check_apart
 from resparse.errors import ContractBroken, UsageError
 from resparse.record import RunStore

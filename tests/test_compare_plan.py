@@ -10,7 +10,8 @@ from test_baseline import freeze
 
 from resparse import compare_plan, panel, plan, runner
 from resparse.__main__ import main
-from resparse.compare import Request, page_name
+from resparse.asked import Request
+from resparse.compare import page_name
 from resparse.record import RunStore
 from resparse.runner import with_parents
 from resparse.workloads import workload

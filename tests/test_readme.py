@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resparse import artifact, plan
 from resparse.__main__ import main
-from resparse.reproduce import Options
+from resparse.asked import Options
 from resparse.workloads import workload
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,7 +57,7 @@ def test_the_cost_of_the_paper_level_is_what_the_plan_says():
     assert f"51 runs of {total} FLOPs together: {float(hours):.0f} GPU-hours" in README.replace(
         "\n", " "
     )
-    for number in ("51 runs", "150 GB", "at most 13."):
+    for number in ("51 runs", "150 GB", "disk: 7."):
         assert number in text
 
 

@@ -4,9 +4,10 @@ import pytest
 
 from resparse import artifact, cells
 from resparse.artifact import plan
+from resparse.asked import Options
 from resparse.cell import Cell
 from resparse.record import Record
-from resparse.reproduce import Options, command
+from resparse.reproduce import command
 from resparse.verdict import Verdict
 
 TABLE = artifact.load("itop/table2")

@@ -33,7 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(given: argparse.Namespace) -> int:
     """Check the contract, train, compare, write the page."""
     from resparse.artifact import ROOT
-    from resparse.compare import Request, compare_method
+    from resparse.asked import Request
+    from resparse.compare import compare_method
     from resparse.errors import UsageError
 
     for name in ("json", "out") if given.plan else ():

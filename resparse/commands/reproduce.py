@@ -65,8 +65,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(given: argparse.Namespace) -> int:
     """Check what the command line says, then reproduce."""
     from resparse.artifact import ROOT, check_seeds, check_sparsity, load
+    from resparse.asked import Options
     from resparse.exact import require_computable
-    from resparse.reproduce import Options, gpu_lacks, reproduce
+    from resparse.reproduce import gpu_lacks, reproduce
 
     _require_used(given)
     cluster = _cluster(given)
