@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import json
 import pickle
 import tarfile
 import zipfile
@@ -14,6 +15,8 @@ from PIL import Image
 from resparse.data import cifar, cifar_jpeg, prepare, tiny_imagenet
 from resparse.data.archive import Archive
 from resparse.data.spec import Spec
+from resparse.data.stored import SEAL
+from resparse.files import canonical, sha256
 
 CLASSES = ["cat", "dog", "emu"]
 PER_CLASS = {"train": 4, "test": 2}
@@ -193,3 +196,10 @@ def write_files(folder, files):
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
+
+
+def forged(path, **changes):
+    """Change what a manifest says, and its seal to fit: as a writer with a fault in it would."""
+    value = json.loads(path.read_text()) | changes
+    value[SEAL] = sha256(canonical({key: part for key, part in value.items() if key != SEAL}))
+    path.write_text(json.dumps(value))

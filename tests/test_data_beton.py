@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from small_betons import CAT, DOG, raw_beton, raw_image
+from small_data import forged
 
 from resparse.data import beton, beton_writer
 from resparse.data.beton import HEADER, JPG, PLACE, SAMPLE, SAMPLES_AT
@@ -135,7 +136,7 @@ def test_without_its_manifest_nothing_is_used(path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("changes", "said"),
     [
         ({"samples": 5}, r"samples: 4; valid: 5"),
         ({"samples": 0}, r"x.beton.json: samples: Input should be greater than or equal to 1; w"),
@@ -143,17 +144,26 @@ def test_without_its_manifest_nothing_is_used(path):
             {"samples": 2_000_000},
             r"has 67,109,200 bytes; valid: at least 96,002,106 for 2,000,000",
         ),
-        ({"schema": 2}, r"x.beton.json has schema 2; valid: 1"),
+        ({"schema": 1}, r"x.beton.json has schema 1; valid: 2"),
         ({"classes": [CAT]}, r"sample 1 has no valid label"),
         ({"more": 1}, r"x.beton.json: more: Extra inputs"),
         ({"settings": {"mode": "png"}}, r"x.beton.json: settings.mode: Input should be 'jpg', "),
     ],
 )
-def test_a_manifest_that_says_something_else(path, change, said):
-    beside = beton.sidecar_of(path)
-    beside.write_text(json.dumps(json.loads(beside.read_text()) | change))
+def test_a_manifest_that_says_something_else(path, changes, said):
+    forged(beton.sidecar_of(path), **changes)
     with pytest.raises(Corrupt, match=said):
         beton.read(path)
+
+
+def test_a_manifest_that_somebody_edited_is_not_believed(path):
+    """Other class names or another quality would fit the file, and be said of a training."""
+    beside = beton.sidecar_of(path)
+    said = json.loads(beside.read_text())
+    for changes in ({"classes": [DOG, CAT]}, {"settings": said["settings"] | {"quality": 91}}):
+        beside.write_text(json.dumps(said | changes))
+        with pytest.raises(Corrupt, match=r"x.beton.json was changed after .*; write x.beton agai"):
+            beton.read(path)
 
 
 def test_a_manifest_that_is_none(path):

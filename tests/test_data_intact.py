@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_data import cifar_members, cifar_spec, folder, made, pixels, root
+from small_data import cifar_members, cifar_spec, folder, forged, made, pixels, root
 
 from resparse.data import manifest, prepare, tensors
 from resparse.errors import Corrupt, Missing
-from resparse.files import canonical, file_sha256, sha256
+from resparse.files import file_sha256
 
 __all__ = ["folder", "made", "root"]  # fixtures for this file as well
 REMEDY = "run resparse data prepare cifar10"
@@ -33,11 +33,8 @@ def edit(folder, **changes):
 
 
 def forge(folder, **changes):
-    """The same, and its hash made to fit: as a prepare with a fault in it would write it."""
-    edit(folder, **changes)
-    value = json.loads((folder / "manifest.json").read_text())
-    del value["sha256"]
-    edit(folder, sha256=sha256(canonical(value)))
+    """The same, and its seal made to fit: as a prepare with a fault in it would write it."""
+    forged(folder / "manifest.json", **changes)
 
 
 def load(spec, root, folder):
@@ -65,8 +62,8 @@ def text(words):
         (text("{"), Corrupt, r"manifest.json is not JSON \("),
         (text("[" * 99_999), Corrupt, r"manifest.json is not JSON \(maximum recursion"),
         (lambda f: (f / "manifest.json").write_bytes(b"\xff{}"), Corrupt, "is not JSON .*decode"),
-        (lambda f: edit(f, schema=1), Corrupt, "has schema 1; valid: 2"),
-        (text("[]"), Corrupt, "has schema None; valid: 2"),
+        (lambda f: edit(f, schema=1), Corrupt, "has schema 1; valid: 3"),
+        (text("[]"), Corrupt, "has schema None; valid: 3"),
         (lambda f: forge(f, name="cifar100"), Corrupt, "is of cifar100; valid: c"),
         (lambda f: forge(f, files={}), Corrupt, "does not name test.safetensors"),
         (lambda f: edit(f, mean="x"), Corrupt, "mean: Input should be a valid"),
@@ -103,7 +100,7 @@ def test_what_was_changed_is_named_never_used_and_made_again(made, root, damage,
         {"decoder": "Pillow 1"},
         {"statistics": "a guess"},
         {"images_per_class": {"train": [-4, 4, 4], "test": [2, 2, 2]}},
-        {"sha256": ""},
+        {"seal": ""},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -50,7 +50,7 @@ def test_the_tensors_are_the_images_in_the_order_of_the_archive(made):
 def test_the_manifest_says_what_was_read_and_written(made, root):
     value = json.loads((made[1] / "manifest.json").read_text())
     archive = root / "cifar-10-python.tar.gz"
-    assert value["schema"] == 2
+    assert value["schema"] == 3
     assert value["sources"] == {archive.name: file_sha256(archive)}
     for name in ("train.safetensors", "test.safetensors"):
         path = made[1] / name

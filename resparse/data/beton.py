@@ -19,7 +19,7 @@ from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256
 from resparse.reading import Table
 
-SCHEMA, VERSION = 1, 2  # of the manifest; of FFCV's format
+SCHEMA, VERSION = 2, 2  # of the manifest; of FFCV's format
 PAGE = 1 << 26  # bytes, of what our writer makes; an image does not cross a page's end
 JPG, RAW = 0, 1
 FIELDS = ((2, b"image"), (1, b"label"))  # FFCV's type numbers: RGB image, integer
@@ -72,7 +72,7 @@ def sidecar_of(path: Path) -> Path:
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    """Atomic; the last thing that a writer does."""
+    """Atomic; sealed, see stored.py; the last thing that a writer does."""
     stored.write(sidecar_of(path), sidecar)
 
 

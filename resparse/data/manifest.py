@@ -9,7 +9,7 @@ from resparse.data.stored import Stored
 from resparse.errors import Corrupt, Missing
 from resparse.files import file_sha256
 
-SCHEMA = 2
+SCHEMA = 3
 FILE = "manifest.json"
 
 
@@ -44,8 +44,8 @@ def remedy(name: str) -> str:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Atomic; with a hash of all that it says."""
-    stored.write(folder / FILE, manifest, sealed=True)
+    """Atomic; sealed, see stored.py."""
+    stored.write(folder / FILE, manifest)
 
 
 def read(folder: Path, name: str) -> Manifest:
@@ -58,7 +58,7 @@ def read(folder: Path, name: str) -> Manifest:
         raise Missing(f"{name} is not prepared: there is no {folder}; {remake}")
     if not path.is_file():
         raise Missing(f"{path} is missing, so nothing beside it is used; {remake}")
-    manifest = stored.read(Manifest, path, SCHEMA, remake, sealed=True)
+    manifest = stored.read(Manifest, path, SCHEMA, remake)
     if manifest.name != name:
         raise Corrupt(f"{path} is of {manifest.name}; valid: {name}; {remake}")
     return manifest

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from resparse.errors import Corrupt, Missing
 from resparse.files import canonical, read_json, sha256, write_json
 
-SEAL = "sha256"  # the key of a sealed file's hash of all its other keys
+SEAL = "seal"  # the key of the hash of all the other keys
 
 
 class Stored(BaseModel):
@@ -20,26 +20,29 @@ class Stored(BaseModel):
 Kind = TypeVar("Kind", bound=Stored)
 
 
-def write(path: Path, stored: Stored, *, sealed: bool = False) -> None:
-    """Atomic; ``sealed``: with the hash of all the rest, so that an edit is noticed."""
+def write(path: Path, stored: Stored) -> None:
+    """Atomic; with the hash of all that it says, so that an edit is noticed."""
     value = stored.model_dump(by_alias=True)
-    write_json(path, value | ({SEAL: _seal(value)} if sealed else {}))
+    write_json(path, value | {SEAL: _seal(value)})
 
 
-def read(kind: type[Kind], path: Path, schema: int, remedy: str, *, sealed: bool = False) -> Kind:
-    """Raises Corrupt naming what the file is instead of ``kind``, then the remedy."""
+def read(kind: type[Kind], path: Path, schema: int, remedy: str) -> Kind:
+    """Raises Corrupt naming what the file is instead of ``kind``, then the remedy.
+
+    Corrupt too where anything in it was changed after it was written.
+    """
     value = _value(path, remedy)
     found = value.get("schema") if isinstance(value, dict) else None
     if found != schema:
         raise Corrupt(f"{path} has schema {found!r}; valid: {schema}; {remedy}")
-    seal = value.pop(SEAL, None) if sealed else None
+    seal = value.pop(SEAL, None)
     try:
         stored = kind.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Corrupt(f"{path}: {where}: {first['msg']}; {remedy}") from error
-    if sealed and seal != (valid := _seal(value)):
+    if seal != (valid := _seal(value)):
         raise Corrupt(
             f"{path} was changed after it was written: its {SEAL} is {seal!r}; valid for what it "
             f"says now: {valid!r}; {remedy}"
