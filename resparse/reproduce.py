@@ -118,7 +118,6 @@ def _train(
     if options.slurm is not None:
         from resparse import slurm
 
-        require_room(todo, store, options.workers or 1)
         return slurm.run_all(
             todo,
             store,

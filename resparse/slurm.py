@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resparse.cluster import Cluster
+from resparse.disk import require_room
 from resparse.errors import Missing
 from resparse.files import write_json
 from resparse.how import How
@@ -80,6 +81,7 @@ def run_all(
         left = [run for run in runs if not store.folder(run).committed]  # looked at second
         failed = _failed(left, store, batches, queued)
         new = [run for run in left if run.key not in failed and run.key not in queued]
+        require_room(new, store, workers or len(new))
         while new:
             keys = {run.key for run in new}
             ready = [run for run in new if not run.parent or run.parent.key not in keys]

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from resparse.errors import Missing, Requeue
@@ -17,6 +18,8 @@ STOPPED = (Requeue.exit_code, -signal.SIGTERM, -signal.SIGUSR1)
 class Job:
     """The function that submitit calls in a job, and how the job is stopped and goes on."""
 
+    process: SpawnProcess | None = None  # once it is started
+
     def __call__(self, key: str, environment: dict[str, str], *arguments: Any) -> None:
         """Train the run ``key``; ``arguments`` are worker.main's.
 
@@ -28,10 +31,11 @@ class Job:
         job = JobEnvironment().job_id
         subprocess.run(["scontrol", "update", f"JobId={job}", f"JobName={key}"], check=False)
         os.environ.update(environment)  # torch reads it once, in the new process
-        self.process = multiprocessing.get_context("spawn").Process(target=_train, args=arguments)
-        self.process.start()
-        self.process.join()
-        code = self.process.exitcode
+        process = multiprocessing.get_context("spawn").Process(target=_train, args=arguments)
+        process.start()
+        self.process = process
+        process.join()
+        code = process.exitcode
         if code in STOPPED and ask("squeue", "-h", f"--jobs={job}", "--format=%T") == ["RUNNING"]:
             ask("scontrol", "requeue", job)
         if code:
@@ -44,8 +48,9 @@ class Job:
         """
         from submitit.helpers import DelayedSubmission
 
-        self.process.terminate()
-        self.process.join()
+        if self.process is not None:
+            self.process.terminate()
+            self.process.join()
         return DelayedSubmission(Job(), *arguments)
 
 

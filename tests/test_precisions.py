@@ -196,7 +196,7 @@ def test_another_precision_is_another_workload():
     assert workloads.computed_in(problem, None) is problem
     assert workloads.computed_in(problem, "bf16").precision == "bf16"
     assert workloads.computed_in(problem, "half").precision in HALVES
-    with pytest.raises(UsageError, match="precision 'fp8'; valid: half, portable, fp32, tf32, bf1"):
+    with pytest.raises(UsageError, match="precision 'fp8'; valid: half, portable, fp64, fp32"):
         workloads.computed_in(problem, "fp8")
 
 

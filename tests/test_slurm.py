@@ -90,20 +90,20 @@ def test_a_table_survives_what_happens_on_a_cluster(folder):
     for job in jobs:
         said("scontrol", "release", job)
 
-    until(lambda: all(training(folder, m, 1) for m in ("static", "gmp")), "two trainings", 60)
+    until(lambda: all(training(folder, m, 1) for m in ("static", "gmp")), "two trainings", 120)
     names = {name for name, state in queue().values() if state == "RUNNING"}
     assert names == {path.name for path in runs(folder).values()}
     subprocess.run(
         ["sbatch", "--partition=urgent", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 1"],
         check=True,
     )
-    until(lambda: all(training(folder, m, 2) for m in ("static", "gmp")), "second attempts", 90)
+    until(lambda: all(training(folder, m, 2) for m in ("static", "gmp")), "second attempts", 120)
     resumed = [events(folder, m, "resumed")[0]["step"] for m in ("static", "gmp")]
     assert min(resumed) > 0  # each finished its step and wrote a checkpoint
     os.kill(events(folder, "static", "started")[1]["pid"], signal.SIGKILL)
     job = next(job for job, (name, _) in queue().items() if name == runs(folder)["gmp"].name)
     said("timeout", "2", "scancel", "--signal=USR1", job)  # as ahead of a time limit
-    until(lambda: events(folder, "gmp", "resumed")[1:], "second resuming of GMP", 60)
+    until(lambda: events(folder, "gmp", "resumed")[1:], "second resuming of GMP", 120)
     until(lambda: not queue(), "end of all jobs", 300)
 
     code, table, said_then = reproduce(folder, *SLURM)

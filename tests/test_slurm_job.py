@@ -60,6 +60,10 @@ def test_a_job_whose_training_was_told_to_stop_is_requeued(
     assert told == ["update JobId=11_0 JobName=abc", *["requeue 11_0"] * requeued]
 
 
+def test_a_job_that_is_stopped_before_its_training_goes_on_too():
+    assert slurm_job.Job().checkpoint("abc", {}).args == ("abc", {})
+
+
 def test_a_job_ends_well_where_its_training_does(in_job, monkeypatch):
     monkeypatch.setattr(slurm_job, "_train", os._exit)
     slurm_job.Job()("abc", {}, 0)

@@ -173,6 +173,14 @@ def test_where_slurm_does_not_answer_nothing_is_submitted(queue, store, monkeypa
         submit(store)
 
 
+def test_room_on_the_disk_is_asked_for_what_is_submitted(queue, store, monkeypatch):
+    asked = []
+    monkeypatch.setattr(slurm, "require_room", lambda todo, *rest: asked.append((todo, *rest)))
+    submit(store, RUNS[:2], workers=1)
+    submit(store)
+    assert asked == [(RUNS[:2], store, 1), ([LTR], store, 1)]
+
+
 def test_what_slurm_refuses_is_said_and_leaves_nothing(queue, store):
     (queue / "refusal").write_text("sbatch: error: invalid partition specified: x\n")
     with pytest.raises(Missing, match=r"refuses the jobs: .*invalid partition specified: x"):
