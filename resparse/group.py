@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from resparse.files import read_json, write_json
 from resparse.how import How
 from resparse.stopping import handling
 
+STOPS_S = 30.0  # that processes are given to finish their step, as torchrun gives them
 RESTARTS = 3  # of all processes, where one dies or is silent: they continue from the checkpoint
 
 
@@ -32,10 +34,21 @@ def main(
         sizes = (f"--nproc-per-node={how.world}", f"--max-restarts={RESTARTS}")
         command = [*torchrun, *sizes, "-m", "resparse.group", str(path)]
         processes = subprocess.Popen(command)
-        # it hands SIGTERM on to them, and knows no SIGUSR1
-        with handling(lambda number, frame: processes.terminate()):
+        stopped: list[int] = []
+
+        def stop(number: int, frame: object) -> None:
+            stopped.append(number)
+            processes.terminate()  # it hands SIGTERM on to them, and knows no SIGUSR1
+
+        with handling(stop):
             exited = processes.wait()
         said = _said(path)
+        until = time.monotonic() + STOPS_S
+        while stopped and said is None and exited and time.monotonic() < until:
+            time.sleep(0.1)  # told twice, by Slurm and from here, torchrun ends before they do
+            said = _said(path)
+    if stopped and said is None and exited:
+        raise Requeue("stopped before it wrote a checkpoint: it continues from the one before")
     if said is not None and said["requeue"]:
         raise Requeue(said["why"])
     if said is not None:
