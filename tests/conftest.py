@@ -1,7 +1,9 @@
 """Small portable runs for the tests; the environment must be set before torch is imported."""
 
+import gc
 import os
 
+gc.disable()  # until all is imported: see pytest_collection_finish
 os.environ.update(  # resparse.precision.PORTABLE_ENV, literally: importing it would import torch
     {
         "MKL_CBWR": "COMPATIBLE",
@@ -12,7 +14,6 @@ os.environ.update(  # resparse.precision.PORTABLE_ENV, literally: importing it w
 )
 
 import dataclasses
-import gc
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,6 @@ from resparse.models import build_model, maskable
 from resparse.record import Recipe, Run, RunFolder
 from resparse.trainer import train, train_steps
 
-gc.freeze()  # torch's objects, a million: no collection passes over them
 STEPS, PER_EPOCH, REWIND = 30, 14, 6  # 897 digits in batches of 64: 14 steps an epoch
 
 METHODS = tuple(registry.names())  # every file in methods/
@@ -153,6 +153,12 @@ def train_to(path, run, parent=None, data=None, **options):
     """train() in a folder of its own."""
     data = data or digits.load()
     return train(run, data, counts_of(run, data), new_folder(path), parent=parent, **options)
+
+
+def pytest_collection_finish():
+    """From now on the collector runs, and passes over the million objects that are there."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -109,7 +109,7 @@ def test_the_differences_are_those_of_the_records(compared):
         return sum(values) / 2
 
     row = next(r for r in csv.DictReader(page[".csv"].splitlines()) if r["baseline"] == "Static")
-    expected = mean("mine", 140, alpha=0.3) - mean("static", 140)
+    expected = mean("mine", 70, alpha=0.3) - mean("static", 70)
     assert float(row["difference_pp"]) == pytest.approx(expected)
     assert all(r.run.method_sha256 == "" for r in found if r.run.method == "static")
 

@@ -49,8 +49,8 @@ def test_a_plan_says_what_and_why_and_costs_it_and_trains_nothing(checkout, caps
     # three seeds of ours, static and dense at three lengths each
     assert line == "21 runs: 3 of mine; 18 of the baselines on digits_mlp: it has no stored ones"
     # 50,432 weights of linear layers, a multiply and an add each, thrice; 64 images; steps: ours
-    # 140, dense 9, 14 and 140, static 7, 14 and 140
-    flops = f"{3 * 2 * 50432 * 64 * 3 * (140 + 9 + 14 + 140 + 7 + 14 + 140):.3g} FLOPs"
+    # 70, dense 4, 7 and 70, static 4, 7 and 70
+    flops = f"{3 * 2 * 50432 * 64 * 3 * (70 + 4 + 7 + 70 + 4 + 7 + 70):.3g} FLOPs"
     assert load.startswith(f"digits_mlp: 21 to train, {flops}, ")
     assert re.search(r"hours; measured on .*, batch 64$", load)
     assert together.startswith(f"together 21 to train, {flops} ")
@@ -103,7 +103,7 @@ def test_some_seeds_are_paired_with_stored_records_of_the_same(checkout, capsys)
     tops = {
         (r.run.method, r.run.seed): r.outcome["top1_last"]
         for r in found
-        if r.run.recipe.steps == 140
+        if r.run.recipe.steps == 70
     }
     gaps = [tops["mine", seed] - tops["static", seed] for seed in (1, 2)]
     row = next(r for r in rows if (r["baseline"], r["at_equal"]) == ("Static", "steps"))
