@@ -1,9 +1,7 @@
 """Small portable runs for the tests; the environment must be set before torch is imported."""
 
-import gc
 import os
 
-gc.disable()  # until all is imported: see pytest_collection_finish
 os.environ.update(  # resparse.precision.PORTABLE_ENV, literally: importing it would import torch
     {
         "MKL_CBWR": "COMPATIBLE",
@@ -14,6 +12,7 @@ os.environ.update(  # resparse.precision.PORTABLE_ENV, literally: importing it w
 )
 
 import dataclasses
+import gc
 from pathlib import Path
 
 import pytest
@@ -32,6 +31,7 @@ from resparse.models import build_model, maskable
 from resparse.record import Recipe, Run, RunFolder
 from resparse.trainer import train, train_steps
 
+gc.disable()  # until the tests are collected: see pytest_collection_finish
 STEPS, PER_EPOCH, REWIND = 30, 14, 6  # 897 digits in batches of 64: 14 steps an epoch
 
 METHODS = tuple(registry.names())  # every file in methods/
