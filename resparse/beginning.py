@@ -3,12 +3,12 @@
 import copy
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resparse import distributed, precision, registry
 from resparse.blame import guarded
+from resparse.checkpoint import load_tensors
 from resparse.consensus import decided, require_same
 from resparse.data import Data
 from resparse.errors import RunFailed, UsageError
@@ -36,7 +36,7 @@ def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor] | No
     if record is None:
         raise RunFailed(f"parent run {run.parent.key} of {run.key} is not finished")
     folder = store.folder(run.parent).path
-    final = load_file(folder / "final.safetensors")
+    final = load_tensors(folder / "final.safetensors")
     masks = {n.removeprefix("mask/"): m for n, m in final.items() if n.startswith("mask/")}
     parent = Parent(
         masks=masks,
@@ -46,7 +46,7 @@ def parent_of(run: Run, store: RunStore) -> tuple[Parent, dict[str, Tensor] | No
     )
     if run.start_step == 0:
         return parent, None
-    weights = load_file(folder / f"snapshot-{run.start_step}.safetensors")
+    weights = load_tensors(folder / f"snapshot-{run.start_step}.safetensors")
     return parent, {n.removeprefix("model/"): w for n, w in weights.items()}
 
 

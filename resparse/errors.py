@@ -35,6 +35,10 @@ class Missing(ResparseError):
     exit_code = 4
 
 
+class DiskFull(Missing):
+    """There is no space to write to, for any run: what was saved is kept."""
+
+
 class UsageError(ResparseError):
     """A value that is not valid: unknown name, impossible number, unknown key."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from resparse.errors import Missing
+from resparse.errors import DiskFull, Missing
 
 
 def canonical(value: object) -> str:
@@ -46,7 +46,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Missing(f"disk full while writing {path}: free some space and repeat") from error
+            raise DiskFull(f"disk full while writing {path}: free some space and repeat") from error
         raise Missing(f"cannot write {path}: {error.strerror}") from error
 
 

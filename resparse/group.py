@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from resparse.errors import PeerLost, Requeue
+from resparse.errors import DiskFull, PeerLost, Requeue
 from resparse.files import read_json, write_json
 from resparse.how import How
 from resparse.stopping import handling
@@ -49,9 +49,10 @@ def main(
             said = _said(path)
     if stopped and said is None and exited:
         raise Requeue("stopped before it wrote a checkpoint: it continues from the one before")
-    if said is not None and said["requeue"]:
-        raise Requeue(said["why"])
     if said is not None:
+        for error in (Requeue, DiskFull):
+            if said["code"] == error.exit_code:
+                raise error(said["why"])
         return str(said["why"])
     if exited:
         return (
@@ -64,6 +65,10 @@ def main(
 def _said(path: Path) -> Any:
     said = path.with_name("said.json")
     return read_json(said) if said.is_file() else None
+
+
+def _say(path: Path, code: int, why: str) -> None:
+    write_json(path.with_name("said.json"), {"code": code, "why": why})
 
 
 def enter(path: Path) -> int:
@@ -84,13 +89,16 @@ def enter(path: Path) -> int:
             why = worker.main(how=how, **job)
     except Requeue as stopped:
         if distributed.first():
-            write_json(path.with_name("said.json"), {"requeue": True, "why": str(stopped)})
+            _say(path, Requeue.exit_code, str(stopped))
         return 0
+    except DiskFull as full:
+        _say(path, DiskFull.exit_code, str(full))
+        return 1
     except PeerLost as lost:
         print(f"resparse: {lost}", file=sys.stderr)
         return 1
     if why:
-        write_json(path.with_name("said.json"), {"requeue": False, "why": why})
+        _say(path, 1, why)
     return 1 if why else 0
 
 

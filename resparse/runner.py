@@ -13,7 +13,7 @@ from typing import Any
 
 from resparse import distributed, forking
 from resparse.artifact import ROOT
-from resparse.errors import Requeue, RunFailed
+from resparse.errors import DiskFull, Requeue, RunFailed
 from resparse.files import file_sha256
 from resparse.how import How
 from resparse.record import Run, RunStore
@@ -21,6 +21,7 @@ from resparse.slots import emptiest, slots
 from resparse.stopping import raising
 from resparse.worker import code_of
 
+ENDS_ALL = (Requeue, DiskFull)  # what one run says and holds for all: each ends as it is
 Notify = Callable[[Run, str], None]  # (run, "running" | "done" | "failed")
 
 
@@ -107,10 +108,10 @@ def run_all(
 
     Each run starts when its parent is committed, on GPUs of its own as long as there are (slots).
     Ctrl-C, SIGTERM and SIGUSR1 let each finish its step and write a checkpoint, and are passed on,
-    the latter two as Requeue. Under torchrun all its processes train one run after another.
-    Elsewhere one precision comes after the other: a run's numerics do not depend on what is trained
-    beside it. ``command`` goes to the records (default: the command line's). With ``give_up``
-    nothing new starts after a failure.
+    the latter two as Requeue; so is DiskFull. Under torchrun all its processes train one run after
+    another. Elsewhere one precision comes after the other: a run's numerics do not depend on what
+    is trained beside it. ``command`` goes to the records (default: the command line's). With
+    ``give_up`` nothing new starts after a failure.
     """
     failed: dict[str, str] = {}
     codes = {run.key: code_of(run) for run in runs}  # before any process loads it
@@ -185,8 +186,9 @@ def _run_all(
             for sentinel in wait(list(active)):
                 process, run, reasons, done, _ = active.pop(sentinel)
                 process.join()
-                if process.exitcode == Requeue.exit_code:
-                    raise Requeue(f"run {run.key} {reasons.recv()}")
+                for ends_all in ENDS_ALL:
+                    if process.exitcode == ends_all.exit_code:
+                        raise ends_all(f"run {run.key}: {reasons.recv()}")
                 folder = store.folder(run)
                 if not folder.committed:
                     failed[run.key] = _why(reasons, process.exitcode, run, done.value)
@@ -212,9 +214,9 @@ def _main(end: "Connection[str, str]", done: Any, slot: str, *arguments: Any) ->
     main: Callable[..., str] = group.main if how.world > 1 else partial(worker.main, tell=tell)
     try:
         why = main(*arguments)
-    except Requeue as stopped:
-        end.send(str(stopped))
-        raise SystemExit(Requeue.exit_code) from None
+    except ENDS_ALL as error:
+        end.send(str(error))
+        raise SystemExit(error.exit_code) from None
     if why:
         end.send(why)
         raise SystemExit(1)

@@ -8,7 +8,7 @@ import sys
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from resparse.errors import Missing, Requeue
+from resparse.errors import DiskFull, Missing, Requeue
 from resparse.how import How
 
 # exit codes of a training that was told to stop, the latter two before it could listen
@@ -63,6 +63,9 @@ def _train(*arguments: Any) -> None:
     how: How = arguments[3]
     try:
         why = group.main(*arguments) if how.world > 1 else worker.main(*arguments)
+    except DiskFull as full:
+        print(full, file=sys.stderr)
+        raise SystemExit(1) from full
     except Requeue as stopped:
         print(stopped, file=sys.stderr)
         raise SystemExit(Requeue.exit_code) from stopped

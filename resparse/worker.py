@@ -16,7 +16,7 @@ from resparse.beginning import parent_of
 from resparse.data import imagenet
 from resparse.data.memory import InMemory
 from resparse.distributions import layer_counts
-from resparse.errors import PeerLost, Requeue, ResparseError, RunFailed
+from resparse.errors import DiskFull, PeerLost, Requeue, ResparseError, RunFailed
 from resparse.exact import network
 from resparse.files import file_sha256, sha256, write_json
 from resparse.heartbeat import Heartbeat
@@ -190,6 +190,8 @@ def main(
 ) -> str:
     """Entry of the process: empty, or why the run failed; the trace is written beside it.
 
+    Raises DiskFull, which holds for every run.
+
     ``tell`` hears how many steps are done, once training begins. Raises Requeue where the run was
     asked to stop, PeerLost where another of its processes is gone.
     """
@@ -225,6 +227,8 @@ def main(
         why = _said(error, run, how, done[0])
         with contextlib.suppress(ResparseError):  # a full disk has no room for the trace either
             write_json(failure, {"reason": why, "trace": traceback.format_exc()})
+        if isinstance(error, DiskFull):
+            raise
         return why
     return ""
 

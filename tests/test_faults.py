@@ -8,7 +8,7 @@ from conftest import counts_of, make_run, train_to
 
 from resparse import registry, runner
 from resparse.blame import guarded
-from resparse.errors import RunFailed
+from resparse.errors import DiskFull, RunFailed
 from resparse.how import How
 from resparse.outside import copied
 from resparse.record import RunStore
@@ -191,3 +191,24 @@ def test_a_process_that_dies_is_placed(body, where, tmp_path, brought):
     assert runner.run_all([run], store, **how) == {
         run.key: f"method mine, {where}: its process ended with exit code 3"
     }
+
+
+@pytest.mark.fault
+def test_a_full_disk_ends_the_command_with_4_whichever_run_finds_it(tmp_path, brought):
+    """As a checkpoint would: the others write theirs and stop."""
+    body = (
+        "def update_masks(self, step, layers):\n"
+        '    with writing(Path("x")):\n'
+        "        raise OSError(28, 'No space left on device')"
+    )
+    brought(body, top="from pathlib import Path\nfrom resparse.files import writing")
+    store = RunStore(tmp_path / "runs")
+    copy, digest = copied(tmp_path / "methods" / "mine.py", store.root, "methods")
+    registry.add("mine", copy)
+    run = dataclasses.replace(make_run("mine"), method_sha256=digest)
+    how = {"data_root": None, "how": How(), "workers": 1, "notify": lambda run, what: None}
+    said = f"run {run.key}: disk full while writing x: free some space and repeat"
+    with pytest.raises(DiskFull, match=said) as found:
+        runner.run_all([run], store, **how)
+    assert found.value.exit_code == 4
+    assert "disk full" in (store.folder(run).path / "failure.json").read_text()
