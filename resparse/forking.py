@@ -18,7 +18,7 @@ from typing import Any
 from resparse.errors import RunFailed
 from resparse.precision import PORTABLE_ENV
 
-_PRELOAD = ["resparse.worker", "torch._dynamo"]  # the latter by torch.optim, a second each time
+_PRELOAD = ["resparse.preloaded"]
 _Kind = tuple[str, tuple[tuple[str, int], ...]]  # precision, and the state of the code
 _serving: dict[int, _Kind] = {}  # by process: of the fork server that it started here
 

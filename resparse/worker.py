@@ -66,16 +66,20 @@ def code_of(run: Run, root: Path | None = None) -> str:
 
     A method from outside is the one that is loaded, or with ``root`` its copy in that store.
     """
-    here = Path(__file__).resolve().parent
-    files = [here / f"{part}.py" for part in (*_RULES, *_PARTS, *_LOOP)]
-    files += [here / "data" / f"{part}.py" for part in ("__init__", "memory", "order")]
-    files += [data.source(run.dataset)]
+    files = [*shared_files(), data.source(run.dataset)]
     files += imagenet.files() if run.dataset == "imagenet" else []
-    files += [models.source(run.model), here / "models" / "__init__.py"]
-    files += [_method_file(run, root)]
+    files += [models.source(run.model), _method_file(run, root)]
     # a child is the work of its parent's code too
     above = code_of(run.parent, root) if run.parent else ""
     return sha256(f"{fingerprint(files)}{above}")[:16]
+
+
+def shared_files() -> list[Path]:
+    """Whose code decides the numbers of every run."""
+    here = Path(__file__).resolve().parent
+    files = [here / f"{part}.py" for part in (*_RULES, *_PARTS, *_LOOP)]
+    files += [here / "data" / f"{part}.py" for part in ("__init__", "memory", "order")]
+    return [*files, here / "models" / "__init__.py"]
 
 
 def _method_file(run: Run, root: Path | None) -> Path:
