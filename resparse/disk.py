@@ -1,6 +1,7 @@
 """The disk that trainings take, and whether there is room for it before the first one begins."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 
@@ -17,9 +18,15 @@ OTHER = 300_000  # bytes for names and shapes of tensors, curves, events: 80,000
 
 def network_bytes(run: Run) -> tuple[int, int, int]:
     """(bytes of parameters and buffers, number of parameters, number of maskable weights)."""
-    shape = data.describe(run.dataset)
+    return _bytes_of(run.model, run.dataset, run.workload_sha256)
+
+
+@cache
+def _bytes_of(model: str, dataset: str, _: str) -> tuple[int, int, int]:
+    """The same by names and the workload's file: a plan asks it twice for each of its runs."""
+    shape = data.describe(dataset)
     with torch.device("meta"), prints_aside():
-        net = build_model(run.model, shape.classes, shape.image_shape, 0)
+        net = build_model(model, shape.classes, shape.image_shape, 0)
     saved = sum(t.numel() * t.element_size() for t in net.state_dict().values())
     parameters = sum(p.numel() for p in net.parameters())
     return saved, parameters, sum(weight.numel() for weight in maskable(net).values())
