@@ -33,7 +33,7 @@ def load_tensors(path: Path, expected: str | None = None) -> dict[str, Tensor]:
     if expected is not None and sha256(data) != expected:
         raise ValueError(f"{path.name} does not match its hash")
     try:
-        return load(data)
+        return dict(sorted(load(data).items()))  # it gives them in another order each time
     except SafetensorError as error:  # which is no ValueError
         raise ValueError(f"{path.name} is no safetensors file ({error})") from error
 
