@@ -92,8 +92,10 @@ def run(
         store=store,
         data_root=folder,
     )
+    if gpus > 1 and device == "cpu":
+        raise UsageError(f"gpus = {gpus} on the CPU; valid: 1, or another device")
     how = How(
-        device=device,
+        device="cuda" if gpus > 1 else device,
         world=gpus,
         threads=threads,
         accumulate=accumulate,
@@ -198,6 +200,8 @@ def train(
             batch = max(run.recipe.batch_size for run in todo)
             part = -(-batch // (how.accumulate * how.world))
             how = replace(how, device=_ready(problem, how.device, part))
+            if how.on_gpu:
+                distributed.require_gpus()
             how.require(problem.precision, batch)
             workers = workers or at_once(how)
             require_room(todo, store, workers)

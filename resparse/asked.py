@@ -52,7 +52,7 @@ class Request:
     data_root: Path | None = None
     runs: Path = ROOT / "runs"
     out: Path = ROOT / "reports"
-    device: str = "auto"
+    how: How = field(default_factory=lambda: How(device="auto"))
     workers: int | None = None
     json: bool = False
 

@@ -14,7 +14,7 @@ from resparse.data import Data
 from resparse.errors import RunFailed, UsageError
 from resparse.flops import layer_macs
 from resparse.how import How
-from resparse.masks import Change, Layer, MaskDict, Masks
+from resparse.masks import Change, Layer, Masks
 from resparse.method import Method, Parent
 from resparse.models import build_model, maskable
 from resparse.record import Run, RunStore
@@ -88,8 +88,12 @@ def start(
     if method.scores_at_init:
         layers = scored(run, data, model, method, device)
     method.rng.manual_seed(derive(run.seed, "mask", "init"))
-    with guarded(run.method, -1, layers):
-        drawn = decided(method, device, lambda: named(method.init_masks(layers)))
+
+    def ask() -> dict[str, Change]:
+        with guarded(run.method, -1, layers):
+            return {name: Change(mask) for name, mask in method.init_masks(layers).items()}
+
+    drawn = decided(method, device, ask)
     with guarded(run.method, -1, {}):
         masks = Masks(weights, {name: change.mask for name, change in drawn.items()})
         masks.check_counts(method.nnz_at(-1))
@@ -113,11 +117,6 @@ def start(
     training.progress.forward.append((run.start_step - 1, training.forward_now()))
     require_same(masks, model, run.start_step - 1)
     return training
-
-
-def named(masks: MaskDict) -> dict[str, Change]:
-    """First masks as changes of nothing."""
-    return {name: Change(mask) for name, mask in masks.items()}
 
 
 def synchronised(model: nn.Module, device: torch.device) -> nn.Module:

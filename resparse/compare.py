@@ -16,7 +16,6 @@ from resparse.contract_process import check_apart
 from resparse.disk import require_room
 from resparse.errors import RunFailed, UsageError
 from resparse.files import require_writable, write_atomic
-from resparse.how import How
 from resparse.pace import paces
 from resparse.panel import Entrant, Entry, Panel, PanelLevel
 from resparse.progress import Progress
@@ -152,7 +151,7 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
         level=request.level,
         data_root=request.data_root,
         runs=request.runs,
-        how=How(device=request.device),
+        how=request.how,
     )
     ready = [require_ready(problem, options, batch) for problem in problems.values()]
     require_writable(request.out)

@@ -76,7 +76,7 @@ def cost(todo: Sequence[Run], problems: Mapping[str, Workload], request: "Reques
         runs = [r for r in todo if (r.model, r.dataset) == (problem.model, problem.dataset)]
         mine = sum(_flops(run) for run in runs)
         device = "cuda" if problem.needs_gpu else "cpu"
-        device = device if request.device == "auto" else request.device
+        device = device if request.how.device == "auto" else request.how.device
         at_once = request.cores if device == "cpu" else at_once
         speed, how = measured_speed(problem, device) if runs else (1.0, "not measured")
         took = mine / speed / 3600

@@ -17,7 +17,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from resparse.data.order import own_share
-from resparse.errors import Missing, RunFailed
+from resparse.errors import Missing, PeerLost, RunFailed
 
 T = TypeVar("T")
 TIMEOUT_S = 600.0  # that the others wait for a process that is silent
@@ -47,18 +47,17 @@ def together() -> bool:
 def joined(timeout_s: float = TIMEOUT_S) -> Iterator[None]:
     """Inside, the processes that torchrun started are together; alone without it.
 
-    One that is silent for ``timeout_s`` ends all. Products of GPUs go through NCCL, the rest
-    through gloo. Raises Missing where there are more processes on this machine than GPUs in use.
+    One that is silent for ``timeout_s`` ends all. What lies on GPUs goes through NCCL, the rest
+    through gloo; all of it where this machine has fewer GPUs than processes (see require_gpus).
     """
     if not launched() or together():
         yield
         return
-    gpus, local = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
-    if gpus:
-        if local >= gpus:
-            raise Missing(f"process {local} of this machine has no GPU; valid: at most {gpus}")
-        torch.cuda.set_device(local)
-    backend, limit = "cpu:gloo,cuda:nccl" if gpus else "gloo", timedelta(seconds=timeout_s)
+    here, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if here <= gpus:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = "cpu:gloo,cuda:nccl" if here <= gpus else "gloo"
+    limit = timedelta(seconds=timeout_s)
     store, rank, size = next(rendezvous("env://", timeout=limit))
     if os.environ["GROUP_WORLD_SIZE"] == "1":
         # after a restart torch would find addresses of processes that are gone in torchrun's store;
@@ -67,6 +66,13 @@ def joined(timeout_s: float = TIMEOUT_S) -> Iterator[None]:
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
     yield
     distributed.destroy_process_group()  # after a fault the others may never come to this
+
+
+def require_gpus() -> None:
+    """Raise Missing where this machine has not a GPU for each of its processes."""
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if together() and here > gpus:
+        raise Missing(f"{here} processes of this machine share {gpus} GPUs; valid: {gpus} or fewer")
 
 
 def lost(error: BaseException | None) -> bool:
@@ -82,7 +88,10 @@ def lost(error: BaseException | None) -> bool:
 
 
 def agreed(ask: Callable[[], T]) -> T:
-    """What the first process is told when it asks, on all; where it is told an error all raise."""
+    """What the first process is told when it asks, on all.
+
+    What it is told of an error it raises, and the others raise PeerLost: it has said why.
+    """
     if not together():
         return ask()
     said: list[Any] = [None]
@@ -95,7 +104,7 @@ def agreed(ask: Callable[[], T]) -> T:
     distributed.broadcast_object_list(said)
     value, fault = said[0]
     if fault:
-        raise RunFailed(f"the first of {world()} processes failed: {fault}")
+        raise PeerLost(f"the first of {world()} processes failed: {fault}")
     answer: T = value
     return answer
 
@@ -143,7 +152,12 @@ def reducing(model: nn.Module, device: torch.device) -> nn.Module:
     ids = [torch.cuda.current_device()] if device.type == "cuda" else None
     with warnings.catch_warnings():  # its newer name is none of torch 2.10
         warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
-        return DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False)
+        # DDP orders its buckets anew after the first step of a process, so that a resumed one would
+        # sum in another order; where it looks for unused parameters it does not
+        same = device.type == "cpu"
+        return DistributedDataParallel(
+            model, device_ids=ids, broadcast_buffers=False, find_unused_parameters=same
+        )
 
 
 def unreduced(network: nn.Module) -> AbstractContextManager[None]:

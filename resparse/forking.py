@@ -6,10 +6,11 @@ in between. What is forked always has the numerics asked for, and the code as it
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from typing import Any
 
 from resparse.errors import RunFailed
 from resparse.precision import PORTABLE_ENV
+from resparse.stopping import SIGNALS
 
 _PRELOAD = ["resparse.preloaded"]
 _Kind = tuple[str, tuple[tuple[str, int], ...]]  # precision, and the state of the code
@@ -40,8 +42,14 @@ def context(precision: str) -> ForkServerContext:
         _part_from(forkserver._forkserver)
         del _serving[running]
     made.set_forkserver_preload(_PRELOAD)
-    with _environment(PORTABLE_ENV if precision == "portable" else {}), no_main():
-        forkserver.ensure_running()
+    # a signal to all processes of the command must not end the server before its trainings
+    resource_tracker.ensure_running()  # first: where it is started it unblocks SIGTERM
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        with _environment(PORTABLE_ENV if precision == "portable" else {}), no_main():
+            forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
     started = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     if started != running:
         _serving[started] = kind

@@ -1,6 +1,7 @@
 """One run in several processes of this machine: torchrun starts them, and each enters here."""
 
 import dataclasses
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from typing import Any
 from resparse.errors import DiskFull, PeerLost, Requeue
 from resparse.files import read_json, write_json
 from resparse.how import How
+from resparse.record import Run
 from resparse.stopping import handling
 
 STOPS_S = 30.0  # that processes are given to finish their step, as torchrun gives them
@@ -25,7 +27,11 @@ def main(
     provenance: dict[str, Any],
     code: str,
 ) -> str:
-    """Like worker.main, by ``how.world`` processes: empty, or why the run failed."""
+    """Like worker.main, by ``how.world`` processes: empty, or why the run failed.
+
+    What torchrun and they print goes to torchrun.log in the run's folder.
+    """
+    log = Path(root) / Run.from_config(config).key / "torchrun.log"
     job = {"config": config, "root": root, "data_root": data_root, "how": dataclasses.asdict(how)}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.json"
@@ -33,14 +39,21 @@ def main(
         torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
         sizes = (f"--nproc-per-node={how.world}", f"--max-restarts={RESTARTS}")
         command = [*torchrun, *sizes, "-m", "resparse.group", str(path)]
-        processes = subprocess.Popen(command)
         stopped: list[int] = []
+        started: list[subprocess.Popen[bytes]] = []
 
         def stop(number: int, frame: object) -> None:
             stopped.append(number)
-            processes.terminate()  # it hands SIGTERM on to them, and knows no SIGUSR1
+            for processes in started:
+                processes.terminate()  # it hands SIGTERM on to them, and knows no SIGUSR1
 
-        with handling(stop):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's, which says SIGTERM
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with handling(stop), log.open("ab") as file:
+            processes = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+            started.append(processes)
+            if stopped:
+                processes.terminate()
             exited = processes.wait()
         said = _said(path)
         until = time.monotonic() + STOPS_S
@@ -57,7 +70,7 @@ def main(
     if exited:
         return (
             f"one of its {how.world} processes died, or was silent for {how.timeout_s:g} s, "
-            f"{RESTARTS} restarts included (torchrun's exit code is {exited}, its words are above)"
+            f"{RESTARTS} restarts included (torchrun's exit code is {exited}, its words: {log})"
         )
     return ""
 

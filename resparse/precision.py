@@ -88,7 +88,8 @@ def half() -> str:
 def facts(precision: str, device: str) -> dict[str, Any]:
     """What a repetition on the same machine gives, and what products were computed in.
 
-    bitwise: the same bits; seeded: the same draws, other bits.
+    bitwise: the same bits; seeded: the same draws, other bits. A run that was stopped and continued
+    in another way (see How) has none.
     """
     return {
         "determinism": "bitwise" if device == "cpu" or precision == "portable" else "seeded",

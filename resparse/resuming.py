@@ -16,9 +16,12 @@ MASKS = ("mask", "ever", "trained")
 
 
 def save(t: Training, folder: RunFolder) -> None:
-    """Write a checkpoint of all that the next step depends on; of several processes the first."""
+    """Write a checkpoint of all that the next step depends on; of several processes the first.
+
+    None of a run that has diverged without knowing: it would continue as if it had not.
+    """
     t.require_density()
-    if not distributed.first():
+    if not distributed.first() or t.watch.bad():
         return
     tensors = model_state(t)
     tensors |= {f"mask/{name}": mask for name, mask in t.masks.mask.items()}

@@ -188,7 +188,8 @@ def _run_all(
                 process.join()
                 for ends_all in ENDS_ALL:
                     if process.exitcode == ends_all.exit_code:
-                        raise ends_all(f"run {run.key}: {reasons.recv()}")
+                        why = _why(reasons, process.exitcode, run, done.value)
+                        raise ends_all(f"run {run.key}: {why}")
                 folder = store.folder(run)
                 if not folder.committed:
                     failed[run.key] = _why(reasons, process.exitcode, run, done.value)

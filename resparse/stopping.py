@@ -1,14 +1,18 @@
 """Being asked to stop: SIGTERM (kill, torchrun, Slurm's end) and SIGUSR1 (Slurm's warning)."""
 
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 from resparse.errors import Requeue
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+# what a fork server that is deaf to them forks hears them: see forking.context
+os.register_at_fork(after_in_child=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS))
 
 
 def unasked() -> bool:
@@ -18,9 +22,13 @@ def unasked() -> bool:
 
 @contextmanager
 def listening() -> Iterator[Callable[[], bool]]:
-    """Inside, the signals end nothing: what is given says whether one has come."""
+    """Inside, the signals end nothing: what is given says whether one has come.
+
+    Under torchrun Ctrl-C comes this way too, elsewhere the command passes it on as SIGTERM.
+    """
     came: list[int] = []
-    with handling(lambda number, frame: came.append(number)):
+    also = (signal.SIGINT,) if "TORCHELASTIC_RUN_ID" in os.environ else ()
+    with handling(lambda number, frame: came.append(number), (*SIGNALS, *also)):
         yield lambda: bool(came)
 
 
@@ -39,12 +47,15 @@ def raising() -> Iterator[None]:
 
 
 @contextmanager
-def handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+def handling(
+    handler: Callable[[int, FrameType | None], object],
+    signals: Sequence[signal.Signals] = SIGNALS,
+) -> Iterator[None]:
     """Inside, ``handler`` hears the signals; in other threads than the main they keep their way."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    before = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from resparse.consensus import decided, require_same
 from resparse.data import Data
 from resparse.errors import Requeue
 from resparse.how import How
-from resparse.masks import NonFinite
+from resparse.masks import Change, NonFinite
 from resparse.method import Parent
 from resparse.outcome import end_epoch, outcome_of
 from resparse.record import Run, RunFolder
@@ -68,6 +68,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
                 warmup=recipe.warmup,
             )
         optimizer.zero_grad()
+        t.draw_anew(step)
         loss = t.backward(images, labels)
         t.look(step, loss)
         lap("backward")
@@ -94,9 +95,14 @@ def _update(t: Training, step: int, planned: int, dense: dict[str, Tensor] | Non
     """Move the masks after ``step`` as the method says of step ``planned`` (see may_update)."""
     t.reseed(planned)
     layers = t.masks.layers(dense, t.optimizer)
-    try:
+
+    def ask() -> dict[str, Change]:
         with guarded(t.run.method, planned, layers):
-            changes = decided(t.method, t.device, lambda: t.method.update_masks(planned, layers))
+            return t.method.update_masks(planned, layers)
+
+    try:
+        changes = decided(t.method, t.device, ask)
+        with guarded(t.run.method, planned, {}):
             gone = t.emptied(changes)
         if gone is not None:
             raise Collapsed(f"layer {gone}: the mask update at step {step} keeps no weight", step)
@@ -185,7 +191,7 @@ def train(
             if step + 1 in run.snapshots and distributed.first():
                 save_tensors(folder.path / f"snapshot-{step + 1}.safetensors", model_state(t))
             on_step = checkpoint_steps is not None and (step + 1) % checkpoint_steps == 0
-            stopping = (stop_after is not None and step + 1 >= stop_after) or t.stopping(step)
+            stopping = (stop_after is not None and step + 1 >= stop_after) or t.stopping()
             age = time.monotonic() - saved
             if on_step or stopping or age > every or (ends and age > EPOCH_S):
                 save(t, folder)

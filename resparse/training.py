@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from resparse import distributed, precision
 from resparse.blame import guarded
 from resparse.data import Data
+from resparse.data.order import own_share
 from resparse.errors import RunFailed
 from resparse.flops import forward_flops
 from resparse.how import How
@@ -73,7 +74,7 @@ class Training:
     due: list[int]  # steps at which masks may move: a function of the step alone, so asked once
     network: nn.Module  # the model, or around it what brings several processes' gradients together
     asked: Callable[[], bool] = unasked  # whether this process is to stop
-    stop: Tensor | None = None  # above 0 once any of several processes is
+    stop: bool = False  # whether any of several processes is
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch, in the precision of the run; to evaluate, of this process alone."""
@@ -101,31 +102,28 @@ class Training:
                 logits = precision.returned(self.forward(some))
                 loss = F.cross_entropy(logits, truth, label_smoothing=smoothing)
                 loss = loss * share if share != 1 else loss
-                scaled = loss if self.scaler is None else self.scaler.scale(loss)
+                scaled = loss if self.scaler is None else self.scaler.scale(self._held(loss))
                 scaled.backward()  # type: ignore[no-untyped-call]
             whole = whole + loss.detach() if parts > 1 else loss.detach()
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         return self._of_all(whole)
 
+    def _held(self, loss: Tensor) -> Tensor:
+        """NaN once a step was not finite, so that a scaler holds all later ones back, as Watch."""
+        return torch.where(self.watch.skip > 0, torch.nan, loss)
+
     def _of_all(self, loss: Tensor) -> Tensor:
         """The mean loss over processes; with it goes round whether any of them is to stop."""
         if distributed.world() == 1:
             return loss
-        asked = torch.full((), float(self.asked()), dtype=loss.dtype, device=self.device)
-        mean, self.stop = distributed.summed(
-            torch.stack([loss / distributed.world(), asked])
-        ).unbind()
-        return mean
+        # on the CPU, also of processes with GPUs: those are not waited for
+        self.stop = bool(distributed.summed(torch.tensor(int(self.asked()))))
+        return distributed.summed(loss / distributed.world())
 
-    def stopping(self, step: int) -> bool:
-        """Whether to stop after ``step``; several processes decide so at the same one.
-
-        On a GPU at one of the steps that wait for it anyway.
-        """
-        if self.stop is None:
-            return self.asked()
-        return step % self.watch.every == 0 and bool(self.stop > 0)
+    def stopping(self) -> bool:
+        """Whether to stop after this step; several processes decide so at the same one."""
+        return self.asked() if distributed.world() == 1 else self.stop
 
     def gradients(self) -> dict[str, Tensor]:
         """Of all parameters that have one, by name."""
@@ -226,6 +224,15 @@ class Training:
         """Remember the layers that the masks' rule has just kept alive."""
         known = self.progress.starved
         known += [name for name, c in changes.items() if c.starved and name not in known]
+
+    def draw_anew(self, step: int) -> None:
+        """Dropout of ``step`` by its number and process, where a checkpoint does not hold it all.
+
+        On one CPU the stream runs on, as in all frozen runs.
+        """
+        share = own_share()
+        if self.device.type != "cpu" or share.world > 1:
+            torch.manual_seed(derive(self.run.seed, "train", step, share.rank))
 
     def reseed(self, step: int) -> None:
         """The method's draws depend on (seed, step) only, so there is no RNG state to save."""

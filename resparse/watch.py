@@ -65,6 +65,10 @@ class Watch:
         self.skip.copy_(self._first >= 0)
         self.loss += torch.where(self._first < 0, loss.double(), 0.0)
 
+    def bad(self) -> bool:
+        """Whether a step so far was not finite, though nobody asked yet; waits for the device."""
+        return bool(self._first >= 0)
+
     def take(self) -> float:
         """The sum of the losses so far, which starts again from 0; waits for the device."""
         value = float(self.loss)

@@ -20,6 +20,7 @@ from resparse.errors import DiskFull, PeerLost, Requeue, ResparseError, RunFaile
 from resparse.exact import network
 from resparse.files import file_sha256, sha256, write_json
 from resparse.heartbeat import Heartbeat
+from resparse.history import read_events
 from resparse.how import How
 from resparse.outside import copy_of
 from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
@@ -111,8 +112,10 @@ def train_and_commit(
     how.require(run.precision, run.recipe.batch_size)
     precision.enter(run.precision, how.threads)
     folder = store.folder(run)
-    # a killed command's worker may still be at this run
-    with folder.lock(wait=True) if distributed.first() else contextlib.nullcontext():
+    # a killed command's worker may still be at this run; several processes do not wait for it, for
+    # they wait for each other no longer than their timeout
+    alone = not distributed.together()
+    with folder.lock(wait=alone) if distributed.first() else contextlib.nullcontext():
         if distributed.agreed(lambda: folder.committed):
             return folder.record()
         began = time.monotonic()
@@ -155,6 +158,7 @@ def train_and_commit(
                 "wall_s": round(time.monotonic() - began, 3),
                 **how.facts(),
                 **precision.facts(run.precision, how.device),
+                **_begun_otherwise(folder, how),
                 "world_size": how.world,
                 "global_batch": run.recipe.batch_size,  # of all processes, at each step
                 "lr": run.recipe.lr,  # for that batch
@@ -169,6 +173,17 @@ def train_and_commit(
         if board is not None:  # once committed: never written twice
             board.end(record)
     return record
+
+
+def _begun_otherwise(folder: RunFolder, how: How) -> dict[str, Any]:
+    """How the attempts before were computed where it was another way: no machine repeats that."""
+    facts, events = how.facts(), read_events(folder.path)[0]
+    starts = [event for event in events if event["event"] == "started"]
+    others = [start for start in starts if any(start.get(k) != v for k, v in facts.items())]
+    if not others:
+        return {}
+    begun = [{name: start.get(name) for name in facts} for start in others]
+    return {"determinism": "none", "begun_otherwise": begun}
 
 
 class Onlooker(RunFolder):
@@ -199,7 +214,8 @@ def main(
     ``tell`` hears how many steps are done, once training begins. Raises Requeue where the run was
     asked to stop, PeerLost where another of its processes is gone.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if not distributed.launched():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     run, store = Run.from_config(config), RunStore(Path(root))
     failure = RunFolder(store.root / run.key).path / "failure.json"
     if distributed.first():
@@ -221,7 +237,7 @@ def main(
             code=code,
             tell=told,
         )
-    except Requeue:
+    except (Requeue, PeerLost):
         raise
     except Exception as error:
         if distributed.lost(error):

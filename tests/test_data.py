@@ -1,5 +1,6 @@
 """Digits: a fixed split, batches that start anywhere, shifts by a pixel; ImageNet: what lacks."""
 
+import dataclasses
 import hashlib
 from collections import Counter
 
@@ -187,8 +188,7 @@ def test_crops_and_flips_are_those_drawn_for_the_image_in_this_epoch(padding, fl
 
 
 def test_channels_are_normalised_each_by_its_own():
-    data = coloured(pad=0)
-    data.mean, data.std = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
+    data = dataclasses.replace(coloured(pad=0), mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0))
     images, _ = next(iter(data.eval_batches("train", 300)))
     whole = data.splits["train"][0].float()
     for c in range(3):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import Watched, make_run, parent_of
+from conftest import Watched, make_run
 from ranks import together
 from safetensors.torch import load_file
 
@@ -21,6 +21,7 @@ from resparse.masks import Change, NonFinite
 from resparse.models import build_model
 from resparse.outcome import count_correct
 from resparse.record import Run, RunStore
+from resparse.training import Training
 from resparse.worker import code_of, train_and_commit
 
 STEPS = 60
@@ -118,6 +119,28 @@ def test_a_missing_all_reduce_is_found_at_the_next_comparison(method, step, tmp_
 
 
 @pytest.mark.fault
+def test_a_gradient_that_is_not_finite_on_one_process_ends_all(tmp_path, monkeypatch):
+    """Its loss is: the gradient is spoilt on its way, before processes add theirs up."""
+    backward = Training.backward
+
+    def spoilt(self, images, labels):
+        if distributed.own_share().rank == 1 and self.progress.step == 9:
+            weight = self.masks.weights["fc2"]
+            handle = weight.register_hook(lambda grad: grad * float("inf"))
+            try:
+                return backward(self, images, labels)
+            finally:
+                handle.remove()
+        return backward(self, images, labels)
+
+    monkeypatch.setattr(Training, "backward", spoilt)
+    run = mlp_run("set")
+    said = together(2, tmp_path / "a", lambda rank: trained(run, tmp_path / "bad", 2))
+    assert said[0] == said[1]
+    assert said[0][:2] == ["diverged", "gradient of fc2.weight has no finite sum at step 9"]
+
+
+@pytest.mark.fault
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_on_one_process_ends_all_at_its_step(value, tmp_path, monkeypatch):
     """Before the optimizer's step: the weights are those of a run that ends there."""
@@ -148,8 +171,9 @@ def test_what_is_not_finite_on_one_process_ends_all_at_its_step(value, tmp_path,
 
 
 @pytest.mark.fault
-def test_one_process_that_is_asked_to_stop_stops_all_after_one_step(tmp_path):
-    """And the run continues as if nobody had asked: bit by bit."""
+@pytest.mark.parametrize("world", [2, 3])
+def test_one_process_that_is_asked_to_stop_stops_all_after_one_step(world, tmp_path):
+    """And the run continues as if nobody had asked: bit by bit, in whatever order three sum."""
     run = mlp_run("rigl")
 
     def work(rank, root, term):
@@ -159,12 +183,15 @@ def test_one_process_that_is_asked_to_stop_stops_all_after_one_step(tmp_path):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(datasets, "load", lambda name, root: Watched(see))
-            return trained(run, root, 2)
+            return trained(run, root, world)
 
-    stopped = together(2, tmp_path / "a", lambda rank: work(rank, tmp_path / "stopped", 11))
-    assert stopped == [f"Requeue: stopped after step 11 of {STEPS}: the same command continues"] * 2
-    again = together(2, tmp_path / "b", lambda rank: work(rank, tmp_path / "stopped", -1))
-    whole = together(2, tmp_path / "c", lambda rank: work(rank, tmp_path / "whole", -1))
+    stopped = together(world, tmp_path / "a", lambda rank: work(rank, tmp_path / "stopped", 11))
+    assert (
+        stopped
+        == [f"Requeue: stopped after step 11 of {STEPS}: the same command continues"] * world
+    )
+    again = together(world, tmp_path / "b", lambda rank: work(rank, tmp_path / "stopped", -1))
+    whole = together(world, tmp_path / "c", lambda rank: work(rank, tmp_path / "whole", -1))
     assert again == whole
     events = (tmp_path / "stopped" / run.key / "events.jsonl").read_text()
     assert '"event":"resumed","step":12' in events
@@ -215,14 +242,6 @@ def test_what_cannot_be_shared_is_refused(how, said):
 def test_portable_numerics_are_of_one_process():
     with pytest.raises(UsageError, match="world = 2 in portable numerics"):
         How(world=2).require("portable", 64)
-
-
-def test_a_parent_is_read_by_all(tmp_path):
-    """The helper that other tests use reads it in a folder of each process's own."""
-    run = make_run("lth")
-    parent, rewound = parent_of(run, tmp_path)
-    assert set(parent.masks) == set(parent.weights)
-    assert rewound is None
 
 
 def test_what_the_first_decides_and_remembers_is_known_to_all(tmp_path):
@@ -276,5 +295,5 @@ def test_an_error_of_the_first_is_one_of_all(tmp_path):
 
     assert together(2, tmp_path / "a", work) == [
         "RunFailed: no such parent",
-        "RunFailed: the first of 2 processes failed: RunFailed: no such parent",
+        "PeerLost: the first of 2 processes failed: RunFailed: no such parent",
     ]

@@ -1,5 +1,6 @@
 """What can go wrong while a run trains: it is named at its step, and nothing saved is lost."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -215,3 +216,18 @@ def test_checkpoints_are_written_by_the_clock_and_at_ends_of_epochs(tmp_path, mo
 def test_digits_are_what_is_watched():
     """Watched data are the suite's own."""
     assert Watched(lambda *_: None).sha256 == digits.load().sha256
+
+
+def test_a_run_that_is_continued_in_another_way_says_so(tmp_path):
+    """Its bits are those of no one way."""
+    run, store = make_run("set"), RunStore(tmp_path)
+    run = dataclasses.replace(run, precision="fp32")
+    given = {"data_root": None, "provenance": provenance(), "code": code_of(run)}
+    with pytest.raises(Requeue):
+        train_and_commit(run, store, how=How(threads=2), stop_after=12, **given)
+    said = train_and_commit(run, store, how=How(), **given).provenance
+    assert said["determinism"] == "none"
+    assert [how["threads"] for how in said["begun_otherwise"]] == [2]
+    alone = train_and_commit(run, RunStore(tmp_path / "b"), how=How(), **given).provenance
+    assert alone["determinism"] == "bitwise"
+    assert "begun_otherwise" not in alone

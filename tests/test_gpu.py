@@ -5,14 +5,17 @@ import json
 
 import pytest
 import torch
-from conftest import make_run
+from conftest import counts_of, make_run
 from safetensors.torch import load_file
 
 from resparse.__main__ import main
+from resparse.beginning import start
+from resparse.data import digits
 from resparse.how import How
 from resparse.record import RunStore
 from resparse.reproduce import gpu_lacks
 from resparse.runner import run_all
+from resparse.trainer import train_steps
 
 BUILT = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]  # of the default lock's torch
 
@@ -89,15 +92,14 @@ def test_a_gpu_is_covered_by_its_own_major_version(capability, built, covered, g
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA GPUs")
 def test_batch_norms_of_several_processes_are_one(tmp_path):
-    """With as many GPUs as there are: the statistics are those of the whole batch."""
-    world = min(2, torch.cuda.device_count())
+    """The statistics are those of the whole batch."""
     run = make_run("set", 20)
     recipe = dataclasses.replace(run.recipe, sync_batch_norm=True)
     run = dataclasses.replace(run, precision="fp32", recipe=recipe)
     store, facts = RunStore(tmp_path), {"data_root": None, "notify": lambda run, what: None}
-    how = How(device="cuda", world=world)
+    how = How(device="cuda", world=2)
     assert run_all([run], store, how=how, workers=1, **facts) == {}
     plain = dataclasses.replace(run, recipe=dataclasses.replace(recipe, sync_batch_norm=False))
     alone = How(device="cuda")
@@ -107,3 +109,24 @@ def test_batch_norms_of_several_processes_are_one(tmp_path):
         kept = load_file(store.folder(made).path / "final.safetensors")
         means.append(torch.cat([v for n, v in kept.items() if n.endswith("running_mean")]))
     torch.testing.assert_close(*means, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("method", ["static", "set", "rigl"])
+def test_steps_between_updates_wait_for_no_gpu(method):
+    """The loop, data included, but where it looks at losses or moves masks."""
+    run = dataclasses.replace(make_run(method, 60, interval=200), precision="fp32")
+    if method == "static":
+        run = dataclasses.replace(make_run(method, 60), precision="fp32")
+    data = digits.load().to(torch.device("cuda"))
+    t = start(run, data, counts_of(run), None, How(device="cuda"))
+    steps = train_steps(t, 40)
+    for _ in range(3):  # what is made once may wait
+        next(steps)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(10):
+            next(steps)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -69,15 +69,16 @@ def configured(store, method, **fields):
 
 @pytest.mark.parametrize("how", ["died", "hung"])
 def test_all_processes_start_again_where_one_dies_or_is_silent(how, tmp_path, request):
-    """They continue from the last checkpoint, here from the beginning, and nobody waits for it."""
+    """They continue from the last checkpoint, here of a few steps before, and nobody waits."""
     if how == "hung" and request.config.getoption("-m") != "fault":
         pytest.skip("torchrun gives a process that hangs 30 s to end: nox -s faults runs it")
     method = tmp_path / "hurt.py"
     method.write_text(HURT)
     store = RunStore(tmp_path / "runs")
     run, plain = configured(store, str(method), mark=str(tmp_path / how)), configured(store, "rigl")
+    often = How(world=2, timeout_s=20.0, checkpoint_minutes=1e-6)
     began, quiet = time.monotonic(), {"data_root": None, "notify": lambda run, what: None}
-    assert run_all([run], store, how=How(world=2, timeout_s=20.0), workers=1, **quiet) == {}
+    assert run_all([run], store, how=often, workers=1, **quiet) == {}
     assert time.monotonic() - began < 300
     assert (tmp_path / how).exists()
     record = store.record(run)
@@ -86,6 +87,9 @@ def test_all_processes_start_again_where_one_dies_or_is_silent(how, tmp_path, re
     assert record.provenance["lr"] == run.recipe.lr
     events = [json.loads(x) for x in (tmp_path / "runs" / run.key / "events.jsonl").open()]
     assert [event["event"] for event in events].count("started") == 2
+    (resumed,) = (event["step"] for event in events if event["event"] == "resumed")
+    assert resumed == 39  # the step that it died at was not yet saved
+    assert (tmp_path / "runs" / run.key / "torchrun.log").is_file()
     # and it is the training of one process, which nothing happened to
     facts = {"git_sha": "", "git_dirty": False}
     alone = {"data_root": None, "how": How(), "provenance": facts, "code": code_of(plain)}
@@ -129,6 +133,48 @@ def test_a_killed_torchrun_stops_its_processes_after_a_step(tmp_path):
     assert step > 0
     assert not (folder.parent / "COMMITTED").exists()
     assert not (folder.parent / "failure.json").exists()
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from resparse.__main__ import main
+import resparse.commands.options as options
+from resparse.how import How
+
+options.how = lambda given: How(world=2)  # as --gpus 2, on a CPU
+sys.exit(main(["run", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize("to_all", [False, True])
+def test_a_killed_command_stops_its_group_with_a_checkpoint(to_all, tmp_path):
+    """The command alone, or, as a batch system does, every process of it."""
+    line = "rigl --workload digits_mlp --precision fp32 --density 0.2 --length 50 --runs"
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT, *line.split(), str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("*/progress.json")):
+            assert process.poll() is None, process.communicate()[1][-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGTERM) if to_all else process.terminate()
+        _, said = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == 75, said
+    assert said.count("\n") == 1, said
+    assert len(list(tmp_path.glob("*/checkpoint-*/state.json"))) == 1
+    with RunStore(tmp_path).folders()[0].lock():  # nobody trains on
+        pass
 
 
 def test_other_commands_say_how_under_torchrun(tmp_path):

@@ -1,14 +1,17 @@
 """A step that is not finite: at once on a CPU, later on a GPU, and never in the weights."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
 from conftest import Watched, counts_of, make_run, train_to
 from safetensors.torch import load_file
 
+from resparse import trainer
 from resparse.beginning import start
 from resparse.data import digits
+from resparse.errors import Requeue
 from resparse.how import How
 from resparse.trainer import train_steps
 from resparse.watch import Diverged, Watch
@@ -114,3 +117,29 @@ def test_a_diverged_run_ends_with_the_network_before_the_step(tmp_path):
     for name, value in whole.model.state_dict().items():
         if "running" not in name and "num_batches" not in name:  # the forward pass came first
             assert torch.equal(saved[f"model/{name}"], value)
+
+
+@pytest.mark.fault
+def test_nothing_is_saved_of_a_run_that_has_diverged_without_knowing(tmp_path, monkeypatch):
+    """As on a GPU: stopped between the bad step and the next look, it finds it again."""
+    real = trainer.start
+
+    def late(*args, **options):
+        t = real(*args, **options)
+        t.watch.every = 50
+        t.optimizer.found_inf = t.watch.skip
+        return t
+
+    monkeypatch.setattr(trainer, "start", late)
+    run = dataclasses.replace(make_run("set", interval=100), precision="fp32", model="mlp_small")
+    data = Watched(lambda step, images, _: images * float("inf") if step == 17 else None)
+    with pytest.raises(Requeue):
+        train_to(tmp_path, run, data=data, checkpoint_steps=10, stop_after=23)
+    status, reason, *_ = train_to(tmp_path, run, data=data)
+    assert (status, "at step 17" in reason) == ("diverged", True)
+    assert steps_resumed(tmp_path) == [10]
+
+
+def steps_resumed(folder):
+    events = [json.loads(line) for line in (folder / "events.jsonl").open()]
+    return [event["step"] for event in events if event["event"] == "resumed"]

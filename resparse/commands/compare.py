@@ -26,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help=text)
     options.out(parser)
     options.device(parser)
+    options.computing(parser)
     options.runs(parser)
     options.workers(parser)
 
@@ -53,7 +54,7 @@ def execute(given: argparse.Namespace) -> int:
             data_root=options.data_root(given),
             runs=given.runs or ROOT / "runs",
             out=given.out or ROOT / "reports",
-            device=given.device,
+            how=options.how(given),
             workers=given.workers,
             json=given.json,
         )

@@ -59,6 +59,7 @@ class InMemory:
         self.train_size = self.size("train")
         self.device = torch.device("cpu")
         self._padded: Tensor | None = None
+        self._scale = self._per_channel()
 
     def size(self, split: str) -> int:
         """Images in a split."""
@@ -69,7 +70,21 @@ class InMemory:
         if device != self.device:
             self.splits = {n: (x.to(device), y.to(device)) for n, (x, y) in self.splits.items()}
             self.device, self._padded = device, None
+            self._scale = self._per_channel()
         return self
+
+    def _per_channel(self) -> list[Tensor]:
+        """Mean and standard deviation, each (C or 1, 1, 1), on the device."""
+        return [
+            torch.as_tensor(value, dtype=torch.float32, device=self.device).view(-1, 1, 1)
+            for value in (self.mean, self.std)
+        ]
+
+    def _there(self, drawn: Tensor) -> Tensor:
+        """What was drawn on the CPU, on the device, which is not waited for."""
+        if self.device.type != "cuda":
+            return drawn.to(self.device)
+        return drawn.pin_memory().to(self.device, non_blocking=True)
 
     def train_batches(self, seed: int, batch_size: int, start: int, stop: int) -> Iterator[Batch]:
         """Steps start .. stop - 1: this process's images, crops and flips by image."""
@@ -85,7 +100,7 @@ class InMemory:
                 # one channel in portable numerics, whose frozen runs were made on these
                 # strides; oneDNN takes them for contiguous and writes past its memory
                 batch = batch.to(memory_format=torch.channels_last)
-            yield batch, self.splits["train"][1][chosen.to(self.device)]
+            yield batch, self.splits["train"][1].index_select(0, self._there(chosen))
 
     def _draws(self, seed: int, epoch: int) -> tuple[Tensor, Tensor | None]:
         """Of every training image in an epoch: crops (N, 2), and whether it is mirrored (N,)."""
@@ -112,7 +127,7 @@ class InMemory:
         high, wide = bordered.shape[2:]
         flat = bordered.view(-1)
         rows = flat.as_strided((len(flat) - width + 1, width), (1, 1))  # from each pixel on
-        chosen, (y, x) = chosen.to(device), shift.to(device).unbind(1)
+        chosen, (y, x) = self._there(chosen), self._there(shift).unbind(1)
         first = chosen * (channels * high * wide) + y * wide + x
         below = torch.arange(channels, device=device)[:, None] * high
         below = (below + torch.arange(height, device=device)) * wide
@@ -121,7 +136,7 @@ class InMemory:
         if flipped is None:
             return images
         either = torch.cat([images, images.flip(3)])
-        of = torch.arange(len(chosen), device=device) + len(chosen) * flipped.to(device)
+        of = torch.arange(len(chosen), device=device) + len(chosen) * self._there(flipped)
         return either.index_select(0, of)
 
     def _bordered(self) -> Tensor:
@@ -137,8 +152,5 @@ class InMemory:
 
     def _normalise(self, images: Tensor) -> Tensor:
         """float32 in the strides of its shape, whatever those of ``images`` are."""
-        mean, std = (
-            torch.as_tensor(value, dtype=torch.float32, device=self.device).view(-1, 1, 1)
-            for value in (self.mean, self.std)
-        )
+        mean, std = self._scale
         return images.to(torch.float32, memory_format=torch.contiguous_format).sub_(mean).div_(std)
