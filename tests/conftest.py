@@ -176,3 +176,12 @@ def small_run():
         return dataclasses.replace(make_run(method), **changes)
 
     return small
+
+
+def pytest_collection_modifyitems(config, items):
+    """What is long runs where faults are asked for."""
+    if "fault" in (config.getoption("-m") or ""):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: nox -s faults runs it"))

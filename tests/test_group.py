@@ -67,11 +67,11 @@ def configured(store, method, **fields):
     )[0][0]
 
 
-@pytest.mark.parametrize("how", ["died", "hung"])
-def test_all_processes_start_again_where_one_dies_or_is_silent(how, tmp_path, request):
+@pytest.mark.parametrize(  # torchrun gives a process that hangs 30 s to end
+    "how", ["died", pytest.param("hung", marks=pytest.mark.long)]
+)
+def test_all_processes_start_again_where_one_dies_or_is_silent(how, tmp_path):
     """They continue from the last checkpoint, here of a few steps before, and nobody waits."""
-    if how == "hung" and request.config.getoption("-m") != "fault":
-        pytest.skip("torchrun gives a process that hangs 30 s to end: nox -s faults runs it")
     method = tmp_path / "hurt.py"
     method.write_text(HURT)
     store = RunStore(tmp_path / "runs")
