@@ -12,6 +12,7 @@ import pytest
 
 from resparse.__main__ import main
 
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 ROWS = ["--only", "Static", "--only", "SET", "--sparsity", "0.9", "--seeds", "0"]
 ARGUMENTS = ["reproduce", "itop/table2", *ROWS, "--workers", "1", "--json"]
 OFTEN = """

@@ -175,6 +175,7 @@ def test_a_signal_lets_the_step_end_and_the_run_continues_bit_for_bit(number, tm
     assert '"event":"resumed","step":14' in events
 
 
+@pytest.mark.long
 def test_a_killed_command_exits_with_75_and_its_processes_stop_with_it(tmp_path):
     """Each after a step of its own. (SIGTERM to it: tests of torchrun; both to a run: above.)"""
     number = signal.SIGUSR1

@@ -17,7 +17,7 @@ from resparse.record import RunStore
 from resparse.runner import run_all
 from resparse.worker import code_of, train_and_commit
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]  # each starts torchrun, and that Pythons
 
 # asked at each update by every process, the second of which is hurt once
 HURT = '''
@@ -67,9 +67,7 @@ def configured(store, method, **fields):
     )[0][0]
 
 
-@pytest.mark.parametrize(  # torchrun gives a process that hangs 30 s to end
-    "how", ["died", pytest.param("hung", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("how", ["died", "hung"])  # which torchrun gives 30 s to end
 def test_all_processes_start_again_where_one_dies_or_is_silent(how, tmp_path):
     """They continue from the last checkpoint, here of a few steps before, and nobody waits."""
     method = tmp_path / "hurt.py"
