@@ -13,7 +13,7 @@ from resparse.data import folder
 from resparse.errors import Requeue
 from resparse.record import RunFolder
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 KILLED = -signal.SIGKILL
 
 
@@ -21,7 +21,6 @@ def resumed(path):
     return [event["step"] for event in events(path) if event["event"] == "resumed"]
 
 
-@pytest.mark.long
 def test_at_every_step(tmp_path):
     """One after the other: with a checkpoint every 4 steps, each kill costs up to 4 again."""
     run = make_run("snfs")  # has masks, moments and a state of its own
@@ -80,7 +79,6 @@ def run_of_images(method, steps):
     return dataclasses.replace(run, recipe=small, parent=above)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_with_every_method_through_the_torch_loader(method, images, tmp_path):
     run, data = run_of_images(method, 14), images()
@@ -90,7 +88,6 @@ def test_with_every_method_through_the_torch_loader(method, images, tmp_path):
     require_same(again, whole(tmp_path / "whole", run, parent, data))
 
 
-@pytest.mark.long
 def test_inside_a_checkpoint(tmp_path):
     """Before each thing the disk is told: the checkpoint before is used, or this one is whole."""
     run, base = make_run("rigl", 16), tmp_path / "base"
