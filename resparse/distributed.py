@@ -20,7 +20,6 @@ from resparse.data.order import own_share
 from resparse.errors import Missing, PeerLost, RunFailed
 
 T = TypeVar("T")
-TIMEOUT_S = 600.0  # that the others wait for a process that is silent
 
 
 def launched() -> bool:
@@ -35,7 +34,7 @@ def world() -> int:
 
 def first() -> bool:
     """Whether this is the process that decides, writes and prints; one alone is."""
-    return own_share().rank == 0 if together() else os.environ.get("RANK", "0") == "0"
+    return own_share().rank == 0
 
 
 def together() -> bool:
@@ -44,7 +43,7 @@ def together() -> bool:
 
 
 @contextmanager
-def joined(timeout_s: float = TIMEOUT_S) -> Iterator[None]:
+def joined(timeout_s: float) -> Iterator[None]:
     """Inside, the processes that torchrun started are together; alone without it.
 
     One that is silent for ``timeout_s`` ends all. What lies on GPUs goes through NCCL, the rest
