@@ -10,6 +10,7 @@ from resparse.artifact import ROOT, check_seeds
 from resparse.configure import check_trainable, make_run
 from resparse.data.places import data_folder
 from resparse.disk import require_room
+from resparse.engine import require as require_engine
 from resparse.errors import Missing, RunFailed, UsageError
 from resparse.frame import records
 from resparse.how import How
@@ -38,6 +39,8 @@ def run(
     val: str | None = None,
     test_every_epoch: bool = False,
     precision: str | None = None,
+    engine: str = "masked",
+    crossover: float | None = None,
     device: str = "auto",
     gpus: int = 1,
     threads: int = 1,
@@ -64,8 +67,10 @@ def run(
     (top1_best_test), which is no estimate of accuracy: some papers report it.
 
     ``precision`` is another than the workload's (see precision; "half": bf16, or fp16 on a GPU
-    that has none); ``device`` to ``checkpoint_minutes`` say how it is computed (see How), not what;
-    ``tensorboard`` writes event files into the run's folder while it trains.
+    that has none). With the ``engine`` "sparse" a layer of a density below its ``crossover``
+    (default: measured, once a machine) stores and multiplies its active weights only; "auto" does
+    so where it can and pays. ``device`` to ``checkpoint_minutes`` say how it is computed (see How),
+    not what; ``tensorboard`` writes event files into the run's folder while it trains.
 
     It trains in a process of its own: the torch settings, threads and random state of the caller
     neither count nor change, and a script needs no ``__main__`` guard. A record that other code
@@ -89,6 +94,7 @@ def run(
         val=val,
         test_every_epoch=test_every_epoch,
         precision=precision,
+        engine=engine,
         store=store,
         data_root=folder,
     )
@@ -101,6 +107,7 @@ def run(
         accumulate=accumulate,
         channels_last=channels_last,
         compile=compile,
+        crossover=crossover,
         checkpoint_minutes=checkpoint_minutes,
         tensorboard=tensorboard,
     )
@@ -124,6 +131,7 @@ def configured(
     val: str | None,
     test_every_epoch: bool,
     precision: str | None,
+    engine: str,
     store: RunStore,
     data_root: Path | None,
 ) -> tuple[list[Run], Workload]:
@@ -155,11 +163,13 @@ def configured(
                 parent_fields,
                 method_sha256=parent_sha256,
                 snapshots=(start,) * (start > 0),
+                engine="masked" if parent == "dense" else engine,
                 **whole,
                 **common,
             )
             common |= {"parent": above, "start_step": start}
         common |= {"method_sha256": sha256, "test_every_epoch": test_every_epoch}
+        common |= {"engine": engine}
         runs.append(make_run(problem, name, fields, **sparse, **common))
     return runs, problem
 
@@ -203,6 +213,8 @@ def train(
             if how.on_gpu:
                 distributed.require_gpus()
             how.require(problem.precision, batch)
+            for run in todo:
+                require_engine(run.engine, run.precision, run.density, how)
             workers = workers or at_once(how)
             require_room(todo, store, workers)
             where: dict[str, Any] = {"data_root": data_root, "how": how, "workers": workers}

@@ -1,6 +1,7 @@
 """How a run starts: network, optimizer and first masks, from its configuration and its parent."""
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from resparse.blame import guarded
 from resparse.checkpoint import load_tensors
 from resparse.consensus import decided, require_same
 from resparse.data import Data
+from resparse.engine import engine_of
 from resparse.errors import RunFailed, UsageError
 from resparse.flops import layer_macs
 from resparse.how import How
@@ -74,6 +76,7 @@ def start(
         model = synchronised(model, device)
     if how.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    engine = engine_of(run, model, macs, how, registry.load(run.method))
     weights = maskable(model)
     sizes = {name: weight.numel() for name, weight in weights.items()}
     densities = {name: counts[name] / size for name, size in sizes.items()}
@@ -84,7 +87,7 @@ def start(
     optimizer = optimizer_of(model, run)
     lap("network")
     full = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
-    layers = Masks(weights, full).layers(None, optimizer)
+    layers: Mapping[str, Layer] = Masks(weights, full).layers(None, optimizer)
     if method.scores_at_init:
         layers = scored(run, data, model, method, device)
     method.rng.manual_seed(derive(run.seed, "mask", "init"))
@@ -95,7 +98,8 @@ def start(
 
     drawn = decided(method, device, ask)
     with guarded(run.method, -1, {}):
-        masks = Masks(weights, {name: change.mask for name, change in drawn.items()})
+        first = {name: change.mask for name, change in drawn.items()}
+        masks = Masks(weights, first, engine.stored, optimizer)
         masks.check_counts(method.nnz_at(-1))
     lap("masks")
     torch.manual_seed(derive(run.seed, "train"))
@@ -112,7 +116,9 @@ def start(
         counts=counts,
         due=registry.due_steps(run.method, method, RunFailed),
         network=distributed.reducing(model, device),
+        engine=engine.said,
     )
+    training.progress.crossover = engine.crossover
     training.progress.installed = run.start_step
     training.progress.forward.append((run.start_step - 1, training.forward_now()))
     require_same(masks, model, run.start_step - 1)

@@ -12,6 +12,7 @@ from types import FrameType
 from resparse.errors import ResparseError, RunFailed
 from resparse.masks import NonFinite
 from resparse.method import Layers
+from resparse.views import standing
 
 CALL_LIMIT_S = 300.0  # of one call of a method; an update of the largest networks takes seconds
 AGAIN_S = 5.0  # where a method swallows the first alarm
@@ -70,12 +71,8 @@ def guarded(
     steps moves the place that it is given.
     """
     at = Place(step)
-    shown = [  # one list: it is made at every step of a method that watches
-        (name, part, tensor, tensor._version)
-        for name, layer in layers.items()
-        for part, tensor in zip(layer._fields, layer, strict=True)
-        if tensor is not None
-    ]
+    # one list: it is made at every step of a method that watches
+    shown = [(name, part, of, of._version) for name, part, of in standing(layers)]
     asked = f", {what}" if what else ""
     try:
         with alarm(limit_s):

@@ -43,6 +43,7 @@ def make_run(
     start_step: int = 0,
     snapshots: Sequence[int] = (),
     test_every_epoch: bool = False,
+    engine: str = "masked",
 ) -> Run:
     """The run; raises UsageError for fields the method refuses and schedules that move no mask."""
     with prints_aside():
@@ -59,6 +60,7 @@ def make_run(
         recipe=recipe,
         seed=seed,
         precision=problem.precision,
+        engine=engine,
         parent=parent,
         start_step=start_step,
         snapshots=tuple(snapshots),

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from resparse import distributed
 from resparse.files import sha256
-from resparse.masks import INTEGER, Change, Masks, NonFinite
+from resparse.masks import Change, Masks, NonFinite
 from resparse.method import Method
+from resparse.storage import INTEGER
 
 
 def decided(

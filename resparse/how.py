@@ -16,6 +16,7 @@ class How:
     accumulate: int = 1  # parts of a step's batch; their gradients add up to the whole batch's
     channels_last: bool = False  # convolutions in NHWC, as GPUs with half precision want them
     compile: bool = False  # by torch.compile
+    crossover: float | None = None  # density that layers are sparse below; None: measured here
     world: int = 1  # processes that share each batch, a GPU each; see distributed
     # no facts of a run: event files beside it, the least time between checkpoints inside an epoch,
     # and how long several processes wait for a silent one
@@ -39,6 +40,8 @@ class How:
         for name in ("checkpoint_minutes", "timeout_s"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} = {getattr(self, name)}; valid: above 0")
+        if self.crossover is not None and not 0 <= self.crossover <= 1:
+            raise UsageError(f"crossover = {self.crossover}; valid: a density, 0 to 1")
         if not self.on_gpu and (self.channels_last or self.compile):
             what = "channels_last" if self.channels_last else "compile"
             raise UsageError(

@@ -2,13 +2,15 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from resparse.selection import NonFinite, best, top_k
+from resparse.storage import Full, moments
+from resparse.views import Gradients, Layer, Views
 
 __all__ = [
     "Change",
@@ -23,24 +25,7 @@ __all__ = [
     "top_k",
 ]
 
-INTEGER = {  # of each kind of number, the integer of its size
-    torch.float16: torch.int16,
-    torch.bfloat16: torch.int16,
-    torch.float32: torch.int32,
-    torch.float64: torch.int64,
-}
-
 MaskDict = dict[str, Tensor]
-
-
-class Layer(NamedTuple):
-    """What a method may read, not write, of one layer at a step; all of the weight's shape."""
-
-    mask: Tensor  # bool, before this update; True = kept
-    ever: Tensor  # bool, active in any mask so far, this one included (R_s)
-    weight: Tensor  # order "replace": before the step left out; "after": after this batch's step
-    grad: Tensor | None = None  # dense gradient of the whole batch, before weight decay
-    momentum: Tensor | None = None  # the optimizer's first moment
 
 
 class Change(NamedTuple):
@@ -106,16 +91,22 @@ class Masks:
     gradient before each step keeps weights and moments outside it at exactly 0 by themselves.
     """
 
-    def __init__(self, weights: Mapping[str, nn.Parameter], initial: MaskDict) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, nn.Parameter],
+        initial: MaskDict,
+        stored: Mapping[str, Full] | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> None:
         self.weights = dict(weights)
+        self.stored = {n: (stored or {}).get(n) or Full(w) for n, w in weights.items()}
         self.mask: MaskDict = {}
         self.ever: MaskDict = {n: torch.zeros_like(w, dtype=torch.bool) for n, w in weights.items()}
         self.trained: MaskDict = {n: torch.zeros_like(e) for n, e in self.ever.items()}
-        self._factor = {n: torch.empty_like(w, requires_grad=False) for n, w in weights.items()}
         self._nnz: dict[str, int] = {}
         if set(initial) != set(weights):
             raise ValueError(f"masks for {sorted(initial)}, but the layers are {sorted(weights)}")
-        self.install({name: Change(mask) for name, mask in initial.items()}, None)
+        self.install({name: Change(mask) for name, mask in initial.items()}, optimizer)
 
     def install(
         self, changes: Mapping[str, Change], optimizer: torch.optim.Optimizer | None
@@ -123,79 +114,81 @@ class Masks:
         """Take new masks: zero weights and moments outside them and where they say ``reset``."""
         counts = {name: self._check(name, change) for name, change in changes.items()}
         for name, change in changes.items():
-            weight, mask, old = self.weights[name], change.mask.clone(), self.mask.get(name)
+            mask, old = change.mask.clone(), self.mask.get(name)
             if change.reset is not None:
                 keep = mask & ~change.reset
             else:
                 keep = mask if old is None else mask & old
             self.ever[name] |= mask
-            self._zero_outside(name, keep, (weight.detach(), *moments(optimizer, weight)))
-            self._take(name, mask, counts[name])
-
-    def _zero_outside(self, name: str, keep: Tensor, tensors: Iterable[Tensor]) -> None:
-        """Make every number +0.0 where ``keep`` is False, in place, whatever it was; others stay.
-
-        By its bits: a product would leave -0.0 and NaN, and a fill costs five times as much.
-        """
-        bits = self._factor[name].view(INTEGER[self._factor[name].dtype])  # memory that is there
-        bits.copy_(keep.view(torch.uint8)).neg_()  # all ones where kept
-        for tensor in tensors:
-            tensor.view(bits.dtype).bitwise_and_(bits)
-
-    def _take(self, name: str, mask: Tensor, count: int) -> None:
-        """From now on ``mask``, which has ``count`` ones."""
-        self.mask[name], self._nnz[name] = mask, count
-        # a bool as the byte that it is converts more than twice as fast
-        self._factor[name].copy_(mask.view(torch.uint8))
+            self.stored[name].take(mask, keep, change.reset, optimizer)
+            self.mask[name], self._nnz[name] = mask, counts[name]
 
     def _check(self, name: str, change: Change) -> int:
         """Active weights of a new mask; raises ValueError where it cannot be installed."""
         if name not in self.weights:
             raise ValueError(f"no layer {name!r}; valid: {', '.join(self.weights)}")
-        weight = self.weights[name]
+        shape = self.stored[name].shape
         for what, tensor in (("mask", change.mask), ("reset", change.reset)):
             if tensor is None:
                 continue
-            if tensor.dtype != torch.bool or tensor.shape != weight.shape:
+            if tensor.dtype != torch.bool or tensor.shape != shape:
                 raise ValueError(
                     f"layer {name}: {what} is {tensor.dtype} of shape {tuple(tensor.shape)}; "
-                    f"valid: torch.bool of shape {tuple(weight.shape)}"
+                    f"valid: torch.bool of shape {tuple(shape)}"
                 )
         count = int(change.mask.count_nonzero())
         if count == 0:
             raise ValueError(f"layer {name}: the new mask keeps no weight (layer collapse)")
         return count
 
-    def restore(self, mask: MaskDict, ever: MaskDict, trained: MaskDict) -> None:
-        """Take masks and history from a checkpoint whose weights are already in place."""
+    def restore(
+        self,
+        mask: MaskDict,
+        ever: MaskDict,
+        trained: MaskDict,
+        optimizer: torch.optim.Optimizer | None,
+    ) -> None:
+        """Take masks and history from a checkpoint whose weights and moments are in place."""
         for name in self.weights:
-            self._take(name, mask[name], self._check(name, Change(mask[name])))
+            self._nnz[name] = self._check(name, Change(mask[name]))
+            self.mask[name] = mask[name]
+            self.stored[name].restore(mask[name], optimizer)
             self.ever[name], self.trained[name] = ever[name], trained[name]
 
     def mask_gradients(self) -> None:
         """Zero the gradients outside the masks, in place, in one fused call.
 
-        Layers whose mask is full are left out, as all of a dense network's.
+        Layers whose weights are all active are left out: a dense network's, and packed ones.
         """
         grads = {n: w.grad for n, w in self.weights.items() if self._nnz[n] < w.numel()}
         given = {n: grad for n, grad in grads.items() if grad is not None}
         if given:
-            torch._foreach_mul_(list(given.values()), [self._factor[n] for n in given])
+            torch._foreach_mul_(list(given.values()), [self.stored[n].factor for n in given])
 
-    def layers(
-        self, grads: Mapping[str, Tensor] | None, optimizer: torch.optim.Optimizer
-    ) -> dict[str, Layer]:
+    def keep_gradients(self, wanted: bool) -> None:
+        """Whether the next backward passes leave what ``gradients`` needs; what was kept goes."""
+        for stored in self.stored.values():
+            stored.keep_gradient(wanted)
+
+    def gradients(self, *, copied: bool) -> Gradients:
+        """The dense gradients of the last backward passes; ``copied``: they outlive masking."""
+        lasting = {}
+        for name, stored in self.stored.items():
+            if not stored.is_packed:
+                gradient = stored.gradient(name)
+                lasting[name] = gradient.clone() if copied else gradient
+        return Gradients(self.stored, lasting)
+
+    def layers(self, grads: Mapping[str, Tensor] | None, optimizer: torch.optim.Optimizer) -> Views:
         """What a method sees now; ``grads``: dense gradients, None where it asked for none."""
-        return {
-            name: Layer(
-                mask=self.mask[name],
-                ever=self.ever[name],
-                weight=weight.detach(),
-                grad=None if grads is None else grads[name],
-                momentum=next(iter(moments(optimizer, weight)), None),
-            )
-            for name, weight in self.weights.items()
-        }
+        return Views(self.stored, self.mask, self.ever, grads, optimizer)
+
+    def dense(self, parameter: nn.Parameter, tensor: Tensor) -> Tensor:
+        """A tensor that runs along one of the network's parameters, in the shape of its layer."""
+        for name, weight in self.weights.items():
+            if weight is parameter:
+                return self.stored[name].dense(tensor)
+        return tensor
 
     def nnz(self) -> dict[str, int]:
         """Active weights per layer, counted when the masks were installed."""
@@ -216,11 +209,9 @@ class Masks:
 
     def check_outside(self, optimizer: torch.optim.Optimizer | None) -> None:
         """Raise RuntimeError where a weight or a moment outside its mask is not 0."""
-        for name, weight in self.weights.items():
-            for tensor in (weight.detach(), *moments(optimizer, weight)):
-                left = int(((tensor != 0) & ~self.mask[name]).count_nonzero())
-                if left:
-                    raise RuntimeError(f"layer {name}: {left} numbers outside its mask are not 0")
+        for name, stored in self.stored.items():
+            if left := stored.outside(self.mask[name], optimizer):
+                raise RuntimeError(f"layer {name}: {left} numbers outside its mask are not 0")
 
     def note_trained(self) -> None:
         """The weights active now have been trained for a whole update interval."""
@@ -244,11 +235,3 @@ class Masks:
             digest.update(name.encode())
             digest.update(mask.cpu().numpy().tobytes())
         return digest.hexdigest()
-
-
-def moments(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> Iterable[Tensor]:
-    """The optimizer's tensors that run along ``weight``, first moment first."""
-    if optimizer is None:
-        return []
-    state = optimizer.state.get(weight, {})
-    return [t for t in state.values() if isinstance(t, Tensor) and t.shape == weight.shape]

@@ -120,6 +120,12 @@ def random_growths(t: Training) -> list[Growth] | None:
     return growths
 
 
+def others_of(t: Training) -> list[nn.Parameter]:
+    """The parameters that no mask is for."""
+    weights = {id(weight) for weight in t.masks.weights.values()}
+    return [p for p in t.model.parameters() if id(p) not in weights]
+
+
 def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
     """Final numbers, all decided by the configuration; writes final.safetensors."""
     p, method, sizes = t.progress, t.method, t.method.sizes
@@ -145,7 +151,7 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
         "rs_trained": t.masks.explored(t.masks.trained),
         "nnz": t.masks.nnz(),
         "maskable": sum(sizes.values()),
-        "total": sum(w.numel() for w in t.model.parameters()),
+        "total": sum(sizes.values()) + sum(w.numel() for w in others_of(t)),
         "updates": len(p.forward) - 1,
         "dense_forward_flops": dense,
         "test_flops": p.forward[-1][1],

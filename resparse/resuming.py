@@ -8,8 +8,8 @@ from torch import Tensor
 from resparse import distributed
 from resparse.checkpoint import load_checkpoint, save_checkpoint
 from resparse.consensus import require_same
-from resparse.masks import moments
 from resparse.record import RunFolder
+from resparse.storage import moments
 from resparse.training import Progress, Training, model_state
 
 MASKS = ("mask", "ever", "trained")
@@ -30,7 +30,7 @@ def save(t: Training, folder: RunFolder) -> None:
     tensors |= {f"state/{name}": value for name, value in t.method.state.items()}
     for name, parameter in t.model.named_parameters():
         for moment in moments(t.optimizer, parameter):
-            tensors[f"momentum/{name}"] = moment
+            tensors[f"momentum/{name}"] = t.masks.dense(parameter, moment)
     t.progress.loss_sum = float(t.watch.loss)
     t.progress.scaler = t.scaler.state_dict() if t.scaler else {}
     tensors["rng"] = torch.get_rng_state()
@@ -55,7 +55,9 @@ def resume(t: Training, folder: RunFolder) -> None:
         return
     step, tensors, state = found
     state["forward"] = [tuple(pair) for pair in state["forward"]]
-    t.progress = Progress(**state)
+    t.progress = Progress(**{"crossover": t.progress.crossover} | state)
+    for name, below in t.progress.crossover.items():
+        t.masks.stored[name].crossover = below  # layers go on as they began
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {
@@ -66,14 +68,16 @@ def resume(t: Training, folder: RunFolder) -> None:
 
     t.model.load_state_dict(part("model/"))
     weights = t.masks.weights
-    masks = ({n: _laid(m, weights[n]) for n, m in part(f"{of}/").items()} for of in MASKS)
-    t.masks.restore(*masks)
+    mask, ever, trained = (
+        {n: _laid(m, weights[n]) for n, m in part(f"{of}/").items()} for of in MASKS
+    )
     t.method.state = part("state/")
     momentum = part("momentum/")
     for name, parameter in t.model.named_parameters():
         if name in momentum:
             moment = _laid(momentum[name], parameter)
             t.optimizer.state[parameter] = {"momentum_buffer": moment}
+    t.masks.restore(mask, ever, trained, t.optimizer)
     t.watch.loss.fill_(t.progress.loss_sum)
     if t.scaler is not None:
         t.scaler.load_state_dict(t.progress.scaler)

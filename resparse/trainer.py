@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from resparse import distributed
 from resparse.beginning import start
@@ -22,6 +22,7 @@ from resparse.resuming import resume, save
 from resparse.schedules import learning_rate
 from resparse.stopping import unasked
 from resparse.training import NEVER, Lap, Training, model_state, require_copies, untimed
+from resparse.views import Gradients
 from resparse.watch import Collapsed, Diverged, Ended
 
 EPOCH_S = 20.0  # at the least between checkpoints at the ends of epochs
@@ -35,6 +36,7 @@ class Trained(NamedTuple):
     outcome: dict[str, Any]
     curves: dict[str, list[float]]
     files: list[str]
+    engine: dict[str, str]
 
 
 def untold(step: int) -> None:
@@ -68,12 +70,13 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
                 warmup=recipe.warmup,
             )
         optimizer.zero_grad()
+        planned = step if step in moving else t.progress.postponed
+        masks.keep_gradients(t.wants_gradients(planned != NEVER))
         t.draw_anew(step)
         loss = t.backward(images, labels)
         t.look(step, loss)
         lap("backward")
 
-        planned = step if step in moving else t.progress.postponed
         due = t.may_update(step, planned)
         dense = _dense_gradients(t, step, due)
         lap("observe")
@@ -91,7 +94,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
         yield step
 
 
-def _update(t: Training, step: int, planned: int, dense: dict[str, Tensor] | None) -> None:
+def _update(t: Training, step: int, planned: int, dense: Gradients | None) -> None:
     """Move the masks after ``step`` as the method says of step ``planned`` (see may_update)."""
     t.reseed(planned)
     layers = t.masks.layers(dense, t.optimizer)
@@ -120,30 +123,21 @@ def _update(t: Training, step: int, planned: int, dense: dict[str, Tensor] | Non
     t.progress.forward.append((step, t.forward_now()))
 
 
-def _dense_gradients(t: Training, step: int, due: bool) -> dict[str, Tensor] | None:
+def _dense_gradients(t: Training, step: int, due: bool) -> Gradients | None:
     """The gradients that the method needs now, before they are masked; one that watches sees them.
 
     Copies only where they are masked before the update: a copy costs as much as the masking.
     """
     method = t.method
-    if method.grads == "never" or (method.grads == "update" and not due):
+    if not t.wants_gradients(due):
         return None
-    dense = {name: _gradient(name, weight) for name, weight in t.masks.weights.items()}
     if method.grads == "always" and not t.skipped():
         t.reseed(step)
-        layers = t.masks.layers(dense, t.optimizer)
+        layers = t.masks.layers(t.masks.gradients(copied=False), t.optimizer)
         with guarded(t.run.method, step, layers):
             method.observe(step, layers)
         require_copies(t.run.method, step, method.state, layers)
-    if due and method.order == "after":
-        return {name: gradient.clone() for name, gradient in dense.items()}
-    return dense
-
-
-def _gradient(name: str, weight: nn.Parameter) -> Tensor:
-    if weight.grad is None:
-        raise RuntimeError(f"layer {name} has no gradient: it does not take part in the loss")
-    return weight.grad
+    return t.masks.gradients(copied=due and method.order == "after")
 
 
 def train(
@@ -213,4 +207,4 @@ def train(
         curves["test_top1"] = t.progress.test_top1
     reached = [s for s in run.snapshots if s <= t.progress.step]  # a diverged run may miss some
     files = ["final.safetensors", *(f"snapshot-{s}.safetensors" for s in reached)]
-    return Trained(status, reason, outcome, curves, files)
+    return Trained(status, reason, outcome, curves, files, t.engine)

@@ -22,6 +22,7 @@ from resparse.method import Method
 from resparse.record import Run
 from resparse.seeds import derive
 from resparse.stopping import unasked
+from resparse.views import standing
 from resparse.watch import Diverged, Watch, finite_where_all_are
 
 NEVER = -1  # no update is postponed
@@ -52,6 +53,7 @@ class Progress:
     forward: list[tuple[int, float]] = field(default_factory=list)  # (after step, FLOPs an image)
     starved: list[str] = field(default_factory=list)  # layers that a rule kept alive so far
     scaler: dict[str, Any] = field(default_factory=dict)  # its state, where the precision has one
+    crossover: dict[str, float] = field(default_factory=dict)  # of layers that can be packed
 
 
 @dataclass
@@ -73,6 +75,7 @@ class Training:
     counts: dict[str, int]  # weights per layer that the run's density asks for
     due: list[int]  # steps at which masks may move: a function of the step alone, so asked once
     network: nn.Module  # the model, or around it what brings several processes' gradients together
+    engine: dict[str, str]  # by layer, how its numbers are stored, in words
     asked: Callable[[], bool] = unasked  # whether this process is to stop
     stop: bool = False  # whether any of several processes is
 
@@ -151,6 +154,10 @@ class Training:
             return False
         sizes = torch.stack(finite_where_all_are(list(self.gradients().values())))
         return not bool(sizes.isfinite().all())
+
+    def wants_gradients(self, due: bool) -> bool:
+        """Whether the method asks for the dense gradients of a step, ``due`` or not."""
+        return self.method.grads == "always" or (due and self.method.grads == "update")
 
     def may_update(self, step: int, planned: int) -> bool:
         """Whether masks move now: ``planned`` says of which step; one that is skipped postpones.
@@ -243,8 +250,8 @@ def require_copies(
     method: str, step: int, state: Mapping[str, Tensor], layers: Mapping[str, Layer]
 ) -> None:
     """Raise RunFailed where ``state`` holds a dense gradient itself: it is about to be masked."""
-    grads = {name: layer.grad for name, layer in layers.items() if layer.grad is not None}
-    owner = {grad.untyped_storage().data_ptr(): name for name, grad in grads.items()}
+    grads = [(name, tensor) for name, part, tensor in standing(layers) if part == "grad"]
+    owner = {grad.untyped_storage().data_ptr(): name for name, grad in grads}
     for key, value in state.items():
         name = owner.get(value.untyped_storage().data_ptr())
         if name is not None:

@@ -31,6 +31,8 @@ from resparse.trainer import train, unseen, untold
 _RULES = (
     "selection",
     "masks",
+    "storage",
+    "views",
     "rules",
     "families",
     "schedules",
@@ -43,6 +45,7 @@ _LOOP = (
     *("trainer", "training", "beginning", "resuming", "watch", "how", "outcome", "precision"),
     *("distributed", "consensus"),
 )
+_ENGINE = sorted((Path(__file__).resolve().parent / "engine").glob("*.py"))
 
 
 def know(run: Run, root: Path) -> None:
@@ -69,6 +72,7 @@ def code_of(run: Run, root: Path | None = None) -> str:
     """
     files = [*shared_files(), data.source(run.dataset)]
     files += imagenet.files() if run.dataset == "imagenet" else []
+    files += _ENGINE if run.engine != "masked" else []
     files += [models.source(run.model), _method_file(run, root)]
     # a child is the work of its parent's code too
     above = code_of(run.parent, root) if run.parent else ""
@@ -158,6 +162,7 @@ def train_and_commit(
                 "wall_s": round(time.monotonic() - began, 3),
                 **how.facts(),
                 **precision.facts(run.precision, how.device),
+                "engine": trained.engine,
                 **_begun_otherwise(folder, how),
                 "world_size": how.world,
                 "global_batch": run.recipe.batch_size,  # of all processes, at each step

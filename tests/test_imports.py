@@ -86,7 +86,16 @@ def test_a_method_imports_the_contract_and_torch_only(path):
 @pytest.mark.parametrize(
     ("module", "may"),
     {
-        "masks": {"resparse.selection"},
+        "masks": {"resparse.selection", "resparse.storage", "resparse.views"},
+        "storage": set(),
+        "views": {"resparse.storage"},
+        "engine.kernels": set(),
+        "engine.pattern": {"resparse.engine.kernels", "resparse.engine"},
+        "engine.layers": {"resparse.engine.pattern"},
+        "engine.packed": {
+            *(f"resparse.engine.{m}" for m in ("layers", "pattern")),
+            "resparse.storage",
+        },
         "selection": set(),
         "schedules": set(),
         "distributions": set(),
@@ -122,7 +131,7 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "slurm_job": {f"resparse.{m}" for m in ("errors", "group", "how", "worker")},
         "registry": {f"resparse.{m}" for m in ("blame", "errors", "method", "outside")},
         "outside": {f"resparse.{m}" for m in ("errors", "files", "reading")},
-        "blame": {f"resparse.{m}" for m in ("errors", "masks", "method")},
+        "blame": {f"resparse.{m}" for m in ("errors", "masks", "method", "views")},
         "promises": {"resparse.method"},
         "contract.blame": {"resparse.blame", "resparse.errors", "resparse.method"},
         "contract.shared": {"resparse.errors"},

@@ -65,7 +65,7 @@ def test_stopped_and_resumed_is_uninterrupted(method, tmp_path, uninterrupted):
 
     assert halves == whole  # status, reason, outcome, curves, files
     assert steps_logged(tmp_path / "halves", "resumed") == [17]
-    status, reason, outcome, curves, files = whole
+    status, reason, outcome, curves, files, _ = whole
     assert (status, reason) == ("completed", "")
     assert outcome["updates"] >= (4 if method in MOVING else 0)
     assert len(curves["train_loss"]) == len(curves["val_top1"]) == 3  # after 14, 28, 30 steps
@@ -216,7 +216,7 @@ def test_losses_of_an_epoch_are_averaged(tmp_path):
 @pytest.mark.fault
 def test_nan_ends_the_run_as_diverged(tmp_path):
     data = Watched(lambda step, images, _: images * float("nan") if step == 7 else None)
-    status, reason, outcome, curves, files = train_to(tmp_path, make_run("set"), data=data)
+    status, reason, outcome, curves, files, _ = train_to(tmp_path, make_run("set"), data=data)
     assert (status, reason) == ("diverged", "loss is nan at step 7")
     assert curves == {"val_top1": [], "train_loss": []}
     assert outcome["top1_best_val"] is None

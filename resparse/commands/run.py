@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test-every-epoch", action="store_true", help=text)
     text = "another than the workload's: fp32, tf32, bf16, fp16, or half: bf16, fp16 on a V100"
     parser.add_argument("--precision", metavar="NAME", help=text)
+    text = "masked (default); sparse: layers store and multiply active weights only; auto: both"
+    parser.add_argument("--engine", default="masked", metavar="NAME", help=text)
+    text = "density below which a layer is sparse (default: measured once on this machine)"
+    parser.add_argument("--crossover", type=float, metavar="D", help=text)
     options.device(parser)
     text = "batch norm over the batches of all GPUs together"
     parser.add_argument("--sync-batch-norm", action="store_true", help=text)
@@ -77,10 +82,11 @@ def execute(given: argparse.Namespace) -> int:
         val=given.val,
         test_every_epoch=given.test_every_epoch,
         precision=given.precision,
+        engine=given.engine,
         store=store,
         data_root=folder,
     )
-    how = options.how(given)
+    how = replace(options.how(given), crossover=given.crossover)
     with distributed.joined(how.timeout_s):
         todo = distributed.agreed(lambda: pending(runs, store, rerun_stale=True))
         total, quiet = len({run.key for run in (*runs, *todo)}), not distributed.first()

@@ -1,0 +1,78 @@
+"""The sparse engine trains what the masked one does: masks, weights, R_s, for every method."""
+
+import dataclasses
+
+import pytest
+import torch
+from conftest import METHODS, counts_of, make_run, parent_of
+
+from resparse import precision
+from resparse.beginning import start
+from resparse.data import digits
+from resparse.how import How
+from resparse.trainer import train_steps
+
+SPARSE = sorted(set(METHODS) - {"dense"})
+STEPS = {"fp64": 500, "fp32": 20}
+CLOSE = {"fp64": 1e-9, "fp32": 1e-5}
+
+
+def mlp_run(method, kind, engine, **changed):
+    """A run of the smoke level's MLP; parents are what make_run makes them."""
+
+    def on_mlp(run):
+        above = on_mlp(run.parent) if run.parent else None
+        return dataclasses.replace(run, model="mlp_small", precision=kind, parent=above)
+
+    run = on_mlp(make_run(method, steps=STEPS[kind]))
+    return dataclasses.replace(run, engine=engine, **changed)
+
+
+@pytest.fixture
+def in_kind():
+    """Sets the numerics of a kind, and portable ones back afterwards."""
+    yield precision.enter
+    torch.backends.mkldnn.enabled = False
+
+
+def trained(run, tmp_path, how, each):
+    """The run after its last step; ``each`` is told of the run after every step."""
+    t = start(run, digits.load(), counts_of(run), parent_of(run, tmp_path), how)
+    each(-1, t)
+    for step in train_steps(t, run.recipe.steps):
+        each(step, t)
+    return t
+
+
+def relative(one, other):
+    return float((one - other).norm() / other.norm())
+
+
+@pytest.mark.parametrize("kind", ["fp64", "fp32"])
+@pytest.mark.parametrize("method", SPARSE)
+def test_equal_masks_weights_and_history(method, kind, tmp_path, in_kind):
+    in_kind(kind)
+    digests, ends = {}, {}
+    for engine, how in (("masked", How()), ("sparse", How(crossover=1.0))):
+        seen = digests[engine] = []
+
+        def each(step, t, seen=seen):
+            seen.append(t.masks.digest())
+
+        ends[engine] = trained(mlp_run(method, kind, engine), tmp_path, how, each)
+    masked, sparse = ends["masked"], ends["sparse"]
+    assert any(stored.is_packed for stored in sparse.masks.stored.values())
+    assert digests["sparse"] == digests["masked"]
+    assert sparse.masks.explored() == masked.masks.explored()
+    assert sparse.masks.explored(sparse.masks.trained) == masked.masks.explored(
+        masked.masks.trained
+    )
+    found, expected = sparse.model.state_dict(), masked.model.state_dict()
+    assert found.keys() == expected.keys()
+    for name, weight in expected.items():
+        assert relative(found[name], weight) < CLOSE[kind], name
+    for name, weight in masked.masks.weights.items():
+        moment = masked.optimizer.state[weight]["momentum_buffer"]
+        packed = sparse.masks.weights[name]
+        other = sparse.masks.dense(packed, sparse.optimizer.state[packed]["momentum_buffer"])
+        assert relative(other, moment) < 10 * CLOSE[kind], name
