@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from resparse import distributed
 from resparse.beginning import start
@@ -17,7 +19,7 @@ from resparse.how import How
 from resparse.masks import Change, NonFinite
 from resparse.method import Parent
 from resparse.outcome import end_epoch, outcome_of
-from resparse.record import Run, RunFolder
+from resparse.record import Recipe, Run, RunFolder
 from resparse.resuming import resume, save
 from resparse.schedules import learning_rate
 from resparse.stopping import unasked
@@ -59,16 +61,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
     batches = t.data.train_batches(t.run.seed, recipe.batch_size, first, stop)
     for step, (images, labels) in enumerate(batches, start=first):
         lap("batch")
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(
-                step,
-                base=recipe.lr,
-                total=recipe.steps,
-                shape=recipe.lr_shape,
-                drops=recipe.lr_drops,
-                factor=recipe.lr_factor,
-                warmup=recipe.warmup,
-            )
+        set_rate(optimizer, recipe, step)
         optimizer.zero_grad()
         planned = step if step in moving else t.progress.postponed
         masks.keep_gradients(t.wants_gradients(planned != NEVER))
@@ -78,7 +71,7 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
         lap("backward")
 
         due = t.may_update(step, planned)
-        dense = _dense_gradients(t, step, due)
+        dense = dense_gradients(t, step, due)
         lap("observe")
         if not (due and method.order == "replace"):
             masks.mask_gradients()
@@ -87,14 +80,29 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
             lap("step")
         t.rescale()
         if due:
-            _update(t, step, planned, dense)
+            update(t, step, planned, dense)
             lap("update")
         t.progress.step = step + 1
         t.progress.loss_steps += 1
         yield step
 
 
-def _update(t: Training, step: int, planned: int, dense: Gradients | None) -> None:
+def set_rate(optimizer: Optimizer, recipe: Recipe, step: int) -> None:
+    """The learning rate of ``step``, for all weights."""
+    rate = learning_rate(
+        step,
+        base=recipe.lr,
+        total=recipe.steps,
+        shape=recipe.lr_shape,
+        drops=recipe.lr_drops,
+        factor=recipe.lr_factor,
+        warmup=recipe.warmup,
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def update(t: Training, step: int, planned: int, dense: Gradients | None) -> None:
     """Move the masks after ``step`` as the method says of step ``planned`` (see may_update)."""
     t.reseed(planned)
     layers = t.masks.layers(dense, t.optimizer)
@@ -123,7 +131,7 @@ def _update(t: Training, step: int, planned: int, dense: Gradients | None) -> No
     t.progress.forward.append((step, t.forward_now()))
 
 
-def _dense_gradients(t: Training, step: int, due: bool) -> Gradients | None:
+def dense_gradients(t: Training, step: int, due: bool) -> Gradients | None:
     """The gradients that the method needs now, before they are masked; one that watches sees them.
 
     Copies only where they are masked before the update: a copy costs as much as the masking.
@@ -165,41 +173,95 @@ def train(
     its epoch's numbers included, and changes nothing.
     """
     how = how or How()
-    t = start(run, data, counts, parent, how)
+    t = begun(run, data, counts, folder, parent, how)
     t.asked = asked
-    resume(t, folder)
-    every = 60 * how.checkpoint_minutes if checkpoint_s is None else checkpoint_s
+    ahead = Checkpoints.of(how, checkpoint_s, checkpoint_steps, stop_after)
     tell(t.progress.step)
     see(t)
-    per_epoch = data.train_size // run.recipe.batch_size
-    status, reason, saved = "completed", "", time.monotonic()
+    over: Ended | None = None
     try:
         for step in train_steps(t, run.recipe.steps):
             tell(step + 1)
-            ends = (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps
-            if ends:
-                t.require_finite(step)
-                require_same(t.masks, t.model, step)
-                end_epoch(t, -(-(step + 1) // per_epoch))
-            see(t)
-            if step + 1 in run.snapshots and distributed.first():
-                save_tensors(folder.path / f"snapshot-{step + 1}.safetensors", model_state(t))
-            on_step = checkpoint_steps is not None and (step + 1) % checkpoint_steps == 0
-            stopping = (stop_after is not None and step + 1 >= stop_after) or t.stopping()
-            age = time.monotonic() - saved
-            if on_step or stopping or age > every or (ends and age > EPOCH_S):
+            ends = end_step(t, folder, step, see)
+            stopping = ahead.last(step) or t.stopping()
+            if stopping or ahead.due(step, ends):
                 save(t, folder)
-                saved = time.monotonic()
+                ahead.saved = time.monotonic()
             if stopping:
-                of = run.recipe.steps
-                raise Requeue(f"stopped after step {step} of {of}: the same command continues")
+                raise requeued(step, run.recipe.steps)
         t.require_density()
     except Ended as error:
-        status, reason = error.status, str(error)
-        t.progress.step = error.step
+        over = error
+    return concluded(t, folder, over)
+
+
+def begun(
+    run: Run,
+    data: Data,
+    counts: dict[str, int],
+    folder: RunFolder,
+    parent: tuple[Parent, dict[str, Tensor] | None] | None,
+    how: How,
+) -> Training:
+    """The run as its newest sound checkpoint in ``folder`` left it, or at its start."""
+    t = start(run, data, counts, parent, how)
+    resume(t, folder)
+    return t
+
+
+@dataclass
+class Checkpoints:
+    """When they are due; runs that are trained together are saved together."""
+
+    every_s: float
+    every_steps: int | None
+    stop_after: int | None
+    saved: float = field(default_factory=time.monotonic)
+
+    @staticmethod
+    def of(how: How, every_s: float | None, steps: int | None, stop: int | None) -> "Checkpoints":
+        """As ``how`` says where ``every_s`` does not (see train)."""
+        return Checkpoints(60 * how.checkpoint_minutes if every_s is None else every_s, steps, stop)
+
+    def last(self, step: int) -> bool:
+        """Whether to stop after ``step``."""
+        return self.stop_after is not None and step + 1 >= self.stop_after
+
+    def due(self, step: int, ends: bool) -> bool:
+        """Whether to save after ``step``, which ``ends`` an epoch or does not."""
+        on_step = self.every_steps is not None and (step + 1) % self.every_steps == 0
+        age = time.monotonic() - self.saved
+        return on_step or age > self.every_s or (ends and age > EPOCH_S)
+
+
+def requeued(step: int, of: int) -> Requeue:
+    """What a training that is told to stop ends with; its checkpoint is written."""
+    return Requeue(f"stopped after step {step} of {of}: the same command continues")
+
+
+def end_step(t: Training, folder: RunFolder, step: int, see: Callable[[Training], None]) -> bool:
+    """What follows a step: the epoch's numbers where it ends, a snapshot; whether it ends one."""
+    run, per_epoch = t.run, t.data.train_size // t.run.recipe.batch_size
+    ends = (step + 1) % per_epoch == 0 or step + 1 == run.recipe.steps
+    if ends:
+        t.require_finite(step)
+        require_same(t.masks, t.model, step)
+        end_epoch(t, -(-(step + 1) // per_epoch))
+    see(t)
+    if step + 1 in run.snapshots and distributed.first():
+        save_tensors(folder.path / f"snapshot-{step + 1}.safetensors", model_state(t))
+    return ends
+
+
+def concluded(t: Training, folder: RunFolder, over: Ended | None) -> Trained:
+    """What the run ends with, at its last step or where it is ``over`` before."""
+    run, status, reason = t.run, "completed", ""
+    if over is not None:
+        status, reason = over.status, str(over)
+        t.progress.step = over.step
     t.note_trained()
     outcome = outcome_of(t, folder)
-    chance = 100.0 / data.classes
+    chance = 100.0 / t.data.classes
     if status == "completed" and outcome["top1_last"] <= 1.2 * chance:
         status, reason = "collapsed", f"test top-1 {outcome['top1_last']:.2f} % is at chance"
     curves = {"val_top1": t.progress.val_top1, "train_loss": t.progress.train_loss}
