@@ -165,6 +165,12 @@ class Masks:
         if given:
             torch._foreach_mul_(list(given.values()), [self.stored[n].factor for n in given])
 
+    def share(self, places: MaskDict) -> None:
+        """Keep the factors of the gradients in ``places``, rows of one tensor for several runs."""
+        for name, place in places.items():
+            stored = self.stored[name]
+            stored.factor = place.copy_(stored.factor)
+
     def keep_gradients(self, wanted: bool) -> None:
         """Whether the next backward passes leave what ``gradients`` needs; what was kept goes."""
         for stored in self.stored.values():

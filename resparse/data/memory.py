@@ -88,6 +88,31 @@ class InMemory:
 
     def train_batches(self, seed: int, batch_size: int, start: int, stop: int) -> Iterator[Batch]:
         """Steps start .. stop - 1: this process's images, crops and flips by image."""
+        for chosen, shift, flipped in self._drawn(seed, batch_size, start, stop):
+            batch = self._normalise(self._augmented(chosen, shift, flipped))
+            if not torch.backends.mkldnn.enabled and len(batch[0]) == 1:
+                # one channel in portable numerics, whose frozen runs were made on these
+                # strides; oneDNN takes them for contiguous and writes past its memory
+                batch = batch.to(memory_format=torch.channels_last)
+            yield batch, self.splits["train"][1].index_select(0, self._there(chosen))
+
+    def stacked_batches(
+        self, seeds: Sequence[int], batch_size: int, start: int, stop: int
+    ) -> Iterator[Batch]:
+        """What train_batches gives of each seed, (R, N, C, H, W) and (R, N), made in one go."""
+        each = [self._drawn(seed, batch_size, start, stop) for seed in seeds]
+        for drawn in zip(*each, strict=True):
+            chosen, shift = (torch.cat([one[part] for one in drawn]) for part in (0, 1))
+            flips = [one[2] for one in drawn if one[2] is not None]
+            images = self._augmented(chosen, shift, torch.cat(flips) if flips else None)
+            labels = self.splits["train"][1][self._there(chosen)]
+            shape = (len(seeds), -1)
+            yield self._normalise(images).view(*shape, *self.image_shape), labels.view(shape)
+
+    def _drawn(
+        self, seed: int, batch_size: int, start: int, stop: int
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Each step's images of this process by number (N,), their crops (N, 2), and flips (N,)."""
         size, drawn = self.train_size, -1
         for epoch, _, images in steps(size, seed, batch_size, start, stop, self.share):
             if epoch != drawn:
@@ -95,12 +120,7 @@ class InMemory:
                 drawn = epoch
             chosen = mine(images, self.share)
             flipped = None if flips is None else flips[chosen]
-            batch = self._normalise(self._augmented(chosen, shift[chosen], flipped))
-            if not torch.backends.mkldnn.enabled and len(batch[0]) == 1:
-                # one channel in portable numerics, whose frozen runs were made on these
-                # strides; oneDNN takes them for contiguous and writes past its memory
-                batch = batch.to(memory_format=torch.channels_last)
-            yield batch, self.splits["train"][1].index_select(0, self._there(chosen))
+            yield chosen, shift[chosen], flipped
 
     def _draws(self, seed: int, epoch: int) -> tuple[Tensor, Tensor | None]:
         """Of every training image in an epoch: crops (N, 2), and whether it is mirrored (N,)."""

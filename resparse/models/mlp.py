@@ -1,6 +1,7 @@
 """Multi-layer perceptrons: ITOP's for CIFAR, and the small one of the smoke level."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,14 @@ class MLP(nn.Module):
         """(N, *image_shape) -> (N, classes); any image shape is flattened."""
         out = F.relu(self.fc1(x.flatten(1)))
         return torch.as_tensor(self.fc3(F.relu(self.fc2(out))))
+
+    def stacked(self, linear: Callable[[str, Tensor], Tensor], x: Tensor) -> Tensor:
+        """``forward`` of R networks: (R, N, *image_shape) -> (R, N, classes).
+
+        ``linear`` brings the inputs of a layer, by its name, to its outputs in each of them.
+        """
+        out = F.relu(linear("fc1", x.flatten(2)))
+        return linear("fc3", F.relu(linear("fc2", out)))
 
 
 def mlp(classes: int, image_shape: tuple[int, ...]) -> nn.Module:
