@@ -216,7 +216,7 @@ def train(
             for run in todo:
                 require_engine(run.engine, run.precision, run.density, how)
             workers = workers or at_once(how)
-            require_room(todo, store, workers)
+            require_room(todo, store, workers * how.replicates)
             where: dict[str, Any] = {"data_root": data_root, "how": how, "workers": workers}
             failed = run_all(todo, store, notify=notify, command=command, **where)
             for run in todo:

@@ -24,6 +24,11 @@ class Cluster:
 
     def parameters(self, how: How) -> dict[str, Any]:
         """Submitit's; raises UsageError naming what is no option of sbatch or is set here."""
+        if how.replicates > 1:
+            raise UsageError(
+                f"--replicates {how.replicates} with --slurm, whose jobs train a run each; valid: "
+                "without one of the two"
+            )
         if how.on_gpu and (self.gpus_per_node or how.world) < how.world:
             raise UsageError(
                 f"--gpus-per-node {self.gpus_per_node} with --gpus {how.world}, the GPUs of a run; "

@@ -158,7 +158,7 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
     store = RunStore(request.runs)
     todo = pending(runs, store, rerun_stale=request.level == "smoke")
     workers = request.workers or at_once(ready[0])
-    require_room(todo, store, workers)
+    require_room(todo, store, workers * ready[0].replicates)
     total = len({run.key for run in runs} | {run.key for run in todo})
     if not request.json:
         print(compare_plan.said(wanted, todo), flush=True)

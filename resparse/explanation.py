@@ -119,7 +119,7 @@ def made(found: Explained, store: RunStore) -> Lines:
 
 def computed(facts: dict[str, Any]) -> str:
     """How, as far as it is not the usual way: precision of products, parts, processes."""
-    usual = {"autocast": "no", "accumulate": 1, "processes": 1}
+    usual = {"autocast": "no", "accumulate": 1, "replicates": 1, "processes": 1}
     said = [f"{name} {facts[name]}" for name, one in usual.items() if facts.get(name, one) != one]
     return ", ".join([*said, *(x for x in ("tf32", "channels_last", "compile") if facts.get(x))])
 

@@ -17,6 +17,7 @@ class How:
     channels_last: bool = False  # convolutions in NHWC, as GPUs with half precision want them
     compile: bool = False  # by torch.compile
     crossover: float | None = None  # density that layers are sparse below; None: measured here
+    replicates: int = 1  # runs of a small model that one process trains at once; see replicates
     world: int = 1  # processes that share each batch, a GPU each; see distributed
     # no facts of a run: event files beside it, the least time between checkpoints inside an epoch,
     # and how long several processes wait for a silent one
@@ -52,6 +53,26 @@ class How:
             said = {k: v for k, v in self.facts().items() if v != getattr(How(), k)}
             given = ", ".join(f"{name} = {value}" for name, value in said.items())
             raise UsageError(f"{given} in portable numerics; valid: none of these, or another run")
+
+        self._require_replicates(precision)
+
+    def _require_replicates(self, precision: str) -> None:
+        """Raise UsageError naming what several runs in one process do not go with."""
+        if self.replicates < 1:
+            raise UsageError(f"replicates = {self.replicates}; valid: 1 or more")
+        if self.replicates == 1:
+            return
+        if precision == "fp16":
+            raise UsageError(
+                f"replicates = {self.replicates} in fp16, where each run's gradients have a scale "
+                "of their own; valid: another precision, or replicates = 1"
+            )
+        for name in ("world", "accumulate", "channels_last", "compile"):
+            if (value := getattr(self, name)) != (valid := getattr(How(), name)):
+                raise UsageError(
+                    f"replicates = {self.replicates} with {name} = {value}; valid: {name} = "
+                    f"{valid}, or replicates = 1"
+                )
 
     @property
     def on_gpu(self) -> bool:

@@ -22,6 +22,8 @@ from resparse.stack import Stack
 from resparse.stopping import unasked
 from resparse.trainer import (
     Checkpoints,
+    Trained,
+    concluded,
     dense_gradients,
     end_step,
     requeued,
@@ -53,6 +55,14 @@ class Replicate:
             yield
         except (Ended, RunFailed) as error:
             self.over = error
+
+    def concluded(self) -> Trained:
+        """What it ends with; raises RunFailed where it failed."""
+        if isinstance(self.over, RunFailed):
+            raise self.over
+        if self.over is None:
+            self.t.require_density()
+        return concluded(self.t, self.folder, self.over)
 
     def save(self) -> None:
         """A checkpoint like that of the run alone, whose process has a random stream of its own."""

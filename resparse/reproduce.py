@@ -128,7 +128,7 @@ def _train(
             say=partial(print, file=sys.stderr if options.json else None, flush=True),
         )
     workers = options.workers or at_once(how)
-    require_room(todo, store, workers)
+    require_room(todo, store, workers * how.replicates)
     total = len({run.key for run in runs} | {run.key for run in todo})
     with Progress(total, total - len(todo), quiet=options.json) as progress:
         return run_all(

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
@@ -13,11 +14,12 @@ from typing import Any
 
 from resparse import distributed, forking
 from resparse.artifact import ROOT
-from resparse.errors import DiskFull, Requeue, RunFailed
+from resparse.errors import DiskFull, Requeue, RunFailed, UsageError
 from resparse.files import file_sha256
 from resparse.how import How
 from resparse.record import Run, RunStore
 from resparse.slots import emptiest, slots
+from resparse.stack import alike, require_stacking
 from resparse.stopping import raising
 from resparse.worker import code_of
 
@@ -55,6 +57,19 @@ def pending(runs: Sequence[Run], store: RunStore, *, rerun_stale: bool) -> list[
         if record is None:
             todo.append(run)
     return todo
+
+
+def groups(runs: Sequence[Run], most: int) -> list[list[Run]]:
+    """Runs that one process trains at once, in their order: alike, and at most ``most``."""
+    made: list[list[Run]] = []
+    filling: dict[tuple[object, ...], list[Run]] = {}
+    for run in runs:
+        group = filling.get(alike(run), [])
+        if not group or len(group) == most:
+            group = filling[alike(run)] = []
+            made.append(group)
+        group.append(run)
+    return made
 
 
 def provenance() -> dict[str, Any]:
@@ -110,9 +125,16 @@ def run_all(
     Ctrl-C, SIGTERM and SIGUSR1 let each finish its step and write a checkpoint, and are passed on,
     the latter two as Requeue; so is DiskFull. Under torchrun all its processes train one run after
     another. Elsewhere one precision comes after the other: a run's numerics do not depend on what
-    is trained beside it. ``command`` goes to the records (default: the command line's). With
-    ``give_up`` nothing new starts after a failure.
+    other processes train beside it. Where ``how`` says replicates, a process trains up to so many
+    runs that are ready and alike at once (groups); raises UsageError where a model has no batched
+    products. ``command`` goes to the records (default: the command line's). With ``give_up``
+    nothing new starts after a failure.
     """
+    if how.replicates > 1:
+        if distributed.together():
+            raise UsageError(f"replicates = {how.replicates} under torchrun; valid: without it")
+        for run in runs:
+            require_stacking(run)
     failed: dict[str, str] = {}
     codes = {run.key: code_of(run) for run in runs}  # before any process loads it
     facts = provenance() | ({"command": command} if command else {})
@@ -155,7 +177,7 @@ def _run_all(
     give_up: bool,
 ) -> dict[str, str]:
     waiting = list(runs)
-    active: dict[Any, tuple[Any, Run, Connection[str, str], Any, str]] = {}
+    active: dict[Any, tuple[Any, list[Run], Connection[Any, Any], Any, str]] = {}
     how = where[2]
     places = slots(how)
     failed: dict[str, str] = {}
@@ -168,32 +190,29 @@ def _run_all(
             if failed and give_up:
                 waiting.clear()
             ready = [r for r in waiting if not r.parent or store.folder(r.parent).committed]
-            for run in ready[: workers - len(active)]:
-                waiting.remove(run)
-                arguments = (run.config, *where, codes[run.key])
+            for some in groups(ready, how.replicates)[: workers - len(active)]:
+                arguments = ([run.config for run in some], *where, [codes[r.key] for r in some])
                 reasons, end = context.Pipe(duplex=False)
                 done = context.RawValue("q", -1)  # steps; memory outlives whoever wrote to it
                 slot = emptiest(places, [at for *_, at in active.values()])
                 process = context.Process(target=_main, args=(end, done, slot, *arguments))
                 forking.start(process)
                 end.close()
-                active[process.sentinel] = (process, run, reasons, done, slot)
-                notify(run, "running")
+                active[process.sentinel] = (process, some, reasons, done, slot)
+                for run in some:
+                    waiting.remove(run)
+                    notify(run, "running")
             if not active:
                 if waiting:
                     raise RunFailed(f"run {waiting[0].key} waits for a parent nobody trains")
                 break
             for sentinel in wait(list(active)):
-                process, run, reasons, done, _ = active.pop(sentinel)
+                process, some, reasons, done, _ = active.pop(sentinel)
                 process.join()
-                for ends_all in ENDS_ALL:
-                    if process.exitcode == ends_all.exit_code:
-                        why = _why(reasons, process.exitcode, run, done.value)
-                        raise ends_all(f"run {run.key}: {why}")
-                folder = store.folder(run)
-                if not folder.committed:
-                    failed[run.key] = _why(reasons, process.exitcode, run, done.value)
-                notify(run, "done" if folder.committed else "failed")
+                why = _failed(process.exitcode, some, reasons, done.value, store)
+                failed |= why
+                for run in some:
+                    notify(run, "failed" if run.key in why else "done")
     finally:
         for process, *_ in active.values():
             process.terminate()
@@ -201,9 +220,40 @@ def _run_all(
     return failed
 
 
-def _main(end: "Connection[str, str]", done: Any, slot: str, *arguments: Any) -> None:
-    """A run in a process of its own, or, of several, that of their torchrun; ``slot``: its GPUs."""
-    from resparse import group, worker
+def _failed(
+    exitcode: int | None,
+    runs: Sequence[Run],
+    reasons: "Connection[Any, Any]",
+    done: int,
+    store: RunStore,
+) -> dict[str, str]:
+    """Why those of a process's runs failed that did, by key; raises what holds for all runs."""
+    left = [run for run in runs if not store.folder(run).committed]
+    if not (left or exitcode):
+        return {}
+    why = _why(reasons, exitcode, runs, done)
+    for ends_all in ENDS_ALL:
+        if exitcode == ends_all.exit_code:
+            raise ends_all(f"run {runs[0].key}: {why[runs[0].key]}")
+    return {run.key: why[run.key] for run in left}
+
+
+def _main(
+    end: "Connection[Any, Any]",
+    done: Any,
+    slot: str,
+    configs: list[dict[str, Any]],
+    root: str,
+    data_root: str | None,
+    how: How,
+    facts: dict[str, Any],
+    codes: list[str],
+) -> None:
+    """A run in a process of its own, or, of several, that of their torchrun; ``slot``: its GPUs.
+
+    Or several runs that are trained together.
+    """
+    from resparse import group, joint_worker, worker
 
     def tell(step: int) -> None:
         done.value = step
@@ -211,10 +261,14 @@ def _main(end: "Connection[str, str]", done: Any, slot: str, *arguments: Any) ->
     forking.stdout_to_stderr()
     if slot:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot
-    how: How = arguments[3]
-    main: Callable[..., str] = group.main if how.world > 1 else partial(worker.main, tell=tell)
+    how = replace(how, replicates=len(configs))
+    one: Callable[..., str] = group.main if how.world > 1 else partial(worker.main, tell=tell)
+    why: dict[str, str] | str
     try:
-        why = main(*arguments)
+        if len(configs) > 1:
+            why = joint_worker.main(configs, root, data_root, how, facts, codes, tell)
+        else:
+            why = one(configs[0], root, data_root, how, facts, codes[0])
     except ENDS_ALL as error:
         end.send(str(error))
         raise SystemExit(error.exit_code) from None
@@ -223,12 +277,16 @@ def _main(end: "Connection[str, str]", done: Any, slot: str, *arguments: Any) ->
         raise SystemExit(1)
 
 
-def _why(reasons: "Connection[str, str]", exitcode: int | None, run: Run, done: int) -> str:
-    """What the process said, or where it was when it ended without a word."""
+def _why(
+    reasons: "Connection[Any, Any]", exitcode: int | None, runs: Sequence[Run], done: int
+) -> dict[str, str]:
+    """What the process said of each of its runs, or where it was when it ended without a word."""
     try:
-        return reasons.recv()
+        said = reasons.recv()
     except EOFError:
         killed = " (SIGKILL: often the kernel, for want of memory)" if exitcode == -9 else ""
-        at = f"step {done}" if done < run.recipe.steps else "after the last step"
+        at = f"step {done}" if done < runs[0].recipe.steps else "after the last step"
         where = at if done >= 0 else "before training"
-        return f"method {run.method}, {where}: its process ended with exit code {exitcode}{killed}"
+        ended = f"{where}: its process ended with exit code {exitcode}{killed}"
+        return {run.key: f"method {run.method}, {ended}" for run in runs}
+    return said if isinstance(said, dict) else {run.key: str(said) for run in runs}

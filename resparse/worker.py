@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from resparse import data, distributed, models, precision, registry, workloads
+from resparse.attempt import Attempt
 from resparse.beginning import parent_of
 from resparse.data import imagenet
 from resparse.data.memory import InMemory
@@ -19,13 +20,10 @@ from resparse.distributions import layer_counts
 from resparse.errors import DiskFull, PeerLost, Requeue, ResparseError, RunFailed
 from resparse.exact import network
 from resparse.files import file_sha256, sha256, write_json
-from resparse.heartbeat import Heartbeat
-from resparse.history import read_events
 from resparse.how import How
 from resparse.outside import copy_of
 from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
 from resparse.stopping import listening
-from resparse.tensorboard import Board
 from resparse.trainer import train, unseen, untold
 
 _RULES = (
@@ -43,7 +41,7 @@ _RULES = (
 _PARTS = ("registry", "method", "seeds")
 _LOOP = (
     *("trainer", "training", "beginning", "resuming", "watch", "how", "outcome", "precision"),
-    *("distributed", "consensus"),
+    *("distributed", "consensus", "stack", "replicates"),
 )
 _ENGINE = sorted((Path(__file__).resolve().parent / "engine").glob("*.py"))
 
@@ -123,7 +121,7 @@ def train_and_commit(
         if distributed.agreed(lambda: folder.committed):
             return folder.record()
         began = time.monotonic()
-        _require_code(run, code)
+        require_code(run, code)
         images = data.load(run.dataset, data_root)
         if isinstance(images, InMemory):
             images.to(torch.device(how.device))
@@ -136,59 +134,19 @@ def train_and_commit(
                 train(run, images, counts, Onlooker(folder.path), asked=asked, **options)
             distributed.agreed(lambda: None)  # it is committed
             return folder.record()
-        beat = Heartbeat(folder.path, run.recipe.steps)
-        board = Board(folder.path) if how.tensorboard else None
+        attempt = Attempt(run, folder, how, code, images, provenance, began)
 
         def told(step: int) -> None:
             tell(step)
-            beat(step)
+            attempt.beat(step)
 
-        distributed.agreed(lambda: folder.begin(run.config, code))
+        distributed.agreed(attempt.begin)
         folder.event(event="started", pid=os.getpid(), **how.facts())
         with listening() as asked:
-            options |= {"asked": asked, "tell": told, "see": board or unseen}
+            options |= {"asked": asked, "tell": told, "see": attempt.board or unseen}
             trained = train(run, images, counts, folder, **options)
-        _require_code(run, code)
-        record = Record(
-            key=run.key,
-            config=run.config,
-            fingerprint=code,
-            status=trained.status,
-            reason=trained.reason,
-            outcome=trained.outcome,
-            curves=trained.curves,
-            provenance=provenance
-            | {
-                "wall_s": round(time.monotonic() - began, 3),
-                **how.facts(),
-                **precision.facts(run.precision, how.device),
-                "engine": trained.engine,
-                **_begun_otherwise(folder, how),
-                "world_size": how.world,
-                "global_batch": run.recipe.batch_size,  # of all processes, at each step
-                "lr": run.recipe.lr,  # for that batch
-                "device": torch.cuda.get_device_name() if how.on_gpu else how.device,
-                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-                "data": getattr(images, "provenance", {"loader": type(images).__name__}),
-            },
-        )
-        folder.event(event="finished", status=trained.status)
-        distributed.agreed(lambda: folder.commit(record, trained.files))
-        beat.stop()
-        if board is not None:  # once committed: never written twice
-            board.end(record)
-    return record
-
-
-def _begun_otherwise(folder: RunFolder, how: How) -> dict[str, Any]:
-    """How the attempts before were computed where it was another way: no machine repeats that."""
-    facts, events = how.facts(), read_events(folder.path)[0]
-    starts = [event for event in events if event["event"] == "started"]
-    others = [start for start in starts if any(start.get(k) != v for k, v in facts.items())]
-    if not others:
-        return {}
-    begun = [{name: start.get(name) for name in facts} for start in others]
-    return {"determinism": "none", "begun_otherwise": begun}
+        require_code(run, code)
+        return attempt.commit(trained)
 
 
 class Onlooker(RunFolder):
@@ -198,7 +156,8 @@ class Onlooker(RunFolder):
         """Nothing is written."""
 
 
-def _require_code(run: Run, code: str) -> None:
+def require_code(run: Run, code: str) -> None:
+    """Raise RunFailed where the code of ``run`` is another now than ``code``."""
     if code_of(run) != code:
         raise RunFailed("code it uses was edited while the command ran: repeat the command")
 
@@ -222,9 +181,8 @@ def main(
     if not distributed.launched():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     run, store = Run.from_config(config), RunStore(Path(root))
-    failure = RunFolder(store.root / run.key).path / "failure.json"
     if distributed.first():
-        failure.unlink(missing_ok=True)  # an earlier attempt's
+        failure(run, store).unlink(missing_ok=True)  # an earlier attempt's
     done = [-1]
 
     def told(step: int) -> None:
@@ -249,13 +207,23 @@ def main(
             raise PeerLost(
                 f"another process of run {run.key} is gone or silent: {error}"
             ) from error
-        why = _said(error, run, how, done[0])
-        with contextlib.suppress(ResparseError):  # a full disk has no room for the trace either
-            write_json(failure, {"reason": why, "trace": traceback.format_exc()})
-        if isinstance(error, DiskFull):
-            raise
-        return why
+        return noted(error, run, store, how, done[0])
     return ""
+
+
+def failure(run: Run, store: RunStore) -> Path:
+    """Where it stands why the last attempt failed."""
+    return store.folder(run).path / "failure.json"
+
+
+def noted(error: Exception, run: Run, store: RunStore, how: How, done: int) -> str:
+    """Why a run failed, with the trace written beside it; raises DiskFull, which holds for all."""
+    why = _said(error, run, how, done)
+    with contextlib.suppress(ResparseError):  # a full disk has no room for the trace either
+        write_json(failure(run, store), {"reason": why, "trace": traceback.format_exc()})
+    if isinstance(error, DiskFull):
+        raise error
+    return why
 
 
 def _said(error: Exception, run: Run, how: How, done: int) -> str:

@@ -51,6 +51,8 @@ def computing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=whole, metavar="N", help=text)
     text = "parts that each GPU's share of a batch is computed in, where memory does not hold it"
     parser.add_argument("--accumulate", type=whole, metavar="N", help=text)
+    text = "runs alike but for seed, method, fields, density that a process trains at once (MLPs)"
+    parser.add_argument("--replicates", type=whole, metavar="R", help=text)
     text = "convolutions in NHWC, as GPUs with half precision want them"
     parser.add_argument("--channels-last", action="store_true", help=text)
     parser.add_argument("--compile", action="store_true", help="by torch.compile")
@@ -63,7 +65,7 @@ def computing(parser: argparse.ArgumentParser) -> None:
 
 
 HOW = (
-    *("gpus", "threads", "accumulate", "channels_last", "compile"),
+    *("gpus", "threads", "accumulate", "replicates", "channels_last", "compile"),
     *("checkpoint_minutes", "timeout_minutes", "tensorboard"),
 )
 
