@@ -35,10 +35,11 @@ def require_stacking(run: Run) -> None:
     with torch.device("meta"), prints_aside():
         model = build_model(run.model, shape.classes, shape.image_shape, 0)
     if not hasattr(model, "stacked"):
+        statistics = any(True for _ in model.buffers())
+        why = "statistics of its batch norm are no parameters, and " if statistics else ""
         raise UsageError(
-            f"replicates of model {run.model}: it has no forward pass of several networks at once "
-            "(batch norm keeps statistics, convolutions gain nothing); valid: mlp, mlp_small, or "
-            "without --replicates"
+            f"replicates of model {run.model}: {why}its module has no method stacked, the forward "
+            "pass of several networks at once; valid: mlp, mlp_small, or without --replicates"
         )
     if run.engine != "masked":
         raise UsageError(f"replicates in engine {run.engine}; valid: masked")
