@@ -90,7 +90,9 @@ def has_bf16() -> bool:
     return "AVX512" in capability and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def training(model: str, method: str, kind: str, how: How, data: InMemory) -> Training:
+def training(
+    model: str, method: str, kind: str, how: How, data: InMemory, seed: int = 0
+) -> Training:
     """A run as long as the paper's at DENSITY, before its first step."""
     steps = STEPS.get(model, STEPS["wrn22_2"])
     weights = maskable(build_model(model, CLASSES, IMAGE, 0))
@@ -98,6 +100,7 @@ def training(model: str, method: str, kind: str, how: How, data: InMemory) -> Tr
     run = replace(
         known,
         model=model,
+        seed=seed,
         precision=kind,
         density=1.0 if method == "dense" else DENSITY,
         recipe=replace(known.recipe, steps=steps),
@@ -117,11 +120,11 @@ def step_row(model: str, kind: str, how: How, data: InMemory, clock: Callable[[]
             next(of_one)
     for _ in range(ROUNDS):
         for times, of_one in zip(took, steps, strict=True):
-            _synchronise(how)
+            synchronise(how)
             began = clock()
             for _ in range(count):
                 next(of_one)
-            _synchronise(how)
+            synchronise(how)
             times.append((clock() - began) / count)
     dense, masked = (1e3 * median(times) for times in took)
     return Row(
@@ -134,7 +137,8 @@ def step_row(model: str, kind: str, how: How, data: InMemory, clock: Callable[[]
     )
 
 
-def _synchronise(how: How) -> None:
+def synchronise(how: How) -> None:
+    """Wait for the device."""
     if how.on_gpu:
         torch.cuda.synchronize()
 

@@ -6,12 +6,13 @@ import json
 from resparse.commands import options
 from resparse.errors import Missing, UsageError
 
-SUMMARY = "time masks, steps or data, or ffcv against torch, and hold them to limits"
+SUMMARY = "time masks, steps, replicates or data, or ffcv against torch; hold them to limits"
 EXAMPLE = "resparse bench masks --model mlp --method rigl"
 OWN = {  # what is timed: its options
     "masks": ("model", "method", "threads", "updates"),
     "step": ("model", "threads"),
     "loaders": ("data_root", "images", "workers", "batch"),
+    "replicates": ("threads",),
     "memory": ("data_root", "images", "threads", "dataset"),
 }
 
@@ -24,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", metavar="M", help=text)
     text = "masks: repeatable (default: all in methods/)"
     parser.add_argument("--method", action="append", metavar="M", help=text)
-    text = "masks, memory, step: threads (default: 1, as records are made; step: all cores)"
+    text = "masks, memory, replicates, step: threads (default: 1, as records; step: all cores)"
     parser.add_argument("--threads", type=options.whole, metavar="N", help=text)
     text = "masks: updates to time for each method (default: 10 on mlp, 2 on wrn22_2)"
     parser.add_argument("--updates", type=options.whole, metavar="N", help=text)
@@ -47,9 +48,8 @@ def execute(given: argparse.Namespace) -> int:
             option = f"--{name.replace('_', '-')}"
             takers = " and ".join(what for what, names in OWN.items() if name in names)
             raise UsageError(f"bench {given.what} {option}; valid: only for bench {takers}")
-    return {"masks": _masks, "step": _step, "loaders": _loaders, "memory": _memory}[given.what](
-        given
-    )
+    timed = {"masks": _masks, "step": _step, "replicates": _replicates}
+    return (timed | {"loaders": _loaders, "memory": _memory})[given.what](given)
 
 
 def _masks(given: argparse.Namespace) -> int:
@@ -88,6 +88,23 @@ def _step(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps([row.as_json() for row in rows], indent=1))
     bench_step.require_quick(rows)
+    return 0
+
+
+def _replicates(given: argparse.Namespace) -> int:
+    import os
+
+    from resparse import bench, bench_replicates, bench_step
+
+    if not given.json:
+        print(f"mlp in fp32, batch {bench.BATCH}, density {bench_step.DENSITY}, static masks, data")
+        print(f"included, runs of {bench.STEPS['mlp']:,} steps; load {os.getloadavg()[0]:.1f}")
+        print(bench_replicates.HEADER, flush=True)
+    say = (lambda line: None) if given.json else (lambda line: print(line, flush=True))
+    rows = bench_replicates.replicates_report(given.threads or 1, say)
+    if given.json:
+        print(json.dumps([row.as_json() for row in rows], indent=1))
+    bench_replicates.require_gain(rows)
     return 0
 
 
