@@ -182,7 +182,9 @@ def test_no_torch_where_none_is_needed(module):
     assert "torch" not in foreign(MODULES[f"resparse.{module}"])
 
 
-@pytest.mark.parametrize("module", ["trainer", "training", "outcome", "workloads"])
+@pytest.mark.parametrize(
+    "module", ["trainer", "training", "outcome", "workloads", "stack", "replicates"]
+)
 def test_training_knows_nothing_of_tables(module):
     assert not own(MODULES[f"resparse.{module}"]) & OUTER
 

@@ -12,6 +12,7 @@ FAULTS = {fault.id: fault for fault in ALL}
 COVERED = ("masks", "rules", "families", "distributions", "schedules", "flops", "exploration")
 COVERED += ("selection", "method", "trainer", "training", "beginning", "resuming", "watch")
 COVERED += ("outcome", "distributed", "consensus", "storage", "views")
+COVERED += ("stack", "replicates")
 COVERED += tuple(f"engine/{m}" for m in ("__init__", "crossover", "kernels", "layers", "packed"))
 COVERED += ("engine/pattern",)
 COVERED_DATA = ("data/checked", "data/crops", "data/digits", "data/memory", "data/order")

@@ -7,7 +7,7 @@ import torch
 from conftest import Watched, counts_of, make_run, new_folder, train_to
 from safetensors.torch import load_file
 
-from resparse import registry
+from resparse import registry, replicates
 from resparse.beginning import start
 from resparse.checkpoint import load_checkpoint
 from resparse.data import digits
@@ -127,6 +127,18 @@ def test_all_lies_in_tensors_of_which_each_has_a_row():
         assert torch.equal(t.masks._factor["fc2"].bool(), t.masks.mask["fc2"])
 
 
+def test_losses_and_gradients_are_looked_at_by_row():
+    """What is not finite is in no sum: the run's own watch looks at that step."""
+    runs = [RUNS["rigl"], RUNS["set"], RUNS["gmp"]]
+    stack = Stack([start(run, digits.load(), counts_of(run), None, How()) for run in runs])
+    stack.weight["fc2.bias"].grad[2, 5] = float("inf")
+    assert stack.look(torch.tensor([1.5, float("nan"), 2.0], dtype=torch.float64)) == [1, 2]
+    assert stack.look(torch.tensor([0.25, 0.5, 2.0], dtype=torch.float64)) == [2]
+    assert stack.loss.tolist() == [1.75, 0.5, 0.0]
+    assert stack.trainings[0].watch.take() == 1.75
+    assert stack.loss.tolist() == [0.0, 0.5, 0.0]
+
+
 def test_a_batch_is_each_runs_own_and_equal_seeds_see_the_same():
     runs = [RUNS["rigl"], RUNS["set"], RUNS["snfs"]]
     data = digits.load()
@@ -197,14 +209,22 @@ def test_asked_to_stop_all_are_saved_at_the_same_step(tmp_path):
     assert found == [6, 6, 6]
 
 
-def test_those_behind_catch_up_and_all_go_on_together(tmp_path, alone):
+def test_those_behind_catch_up_and_all_go_on_together(tmp_path, alone, monkeypatch):
     """A kill leaves checkpoints of several steps: here of one run none."""
     some = {name: RUNS[name] for name in ("rigl", "set", "static")}
     with pytest.raises(Requeue):
         together(tmp_path, some, stop_after=9)
     with pytest.raises(Requeue):
         together(tmp_path, {"rigl": RUNS["rigl"]}, stop_after=20)
+    stacks = []
+
+    def noted(trainings):
+        stacks.append((trainings[0].progress.step, len(trainings)))
+        return Stack(trainings)
+
+    monkeypatch.setattr(replicates, "Stack", noted)
     found = together(tmp_path)
+    assert stacks == [(0, 3), (9, 5), (20, 6)]
     require_as_alone(found, alone, tmp_path)
 
 
