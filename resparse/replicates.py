@@ -127,6 +127,7 @@ def train_steps(replicates: Sequence[Replicate], stop: int) -> Iterator[int]:
         losses = stack.backward(images, labels)
         for row in stack.look(losses):
             _require_finite(replicates[row], step, losses[row])
+
         due = {row for row, of in enumerate(moving) if step in of}
         dense: dict[int, Gradients | None] = {}
         for row, one in enumerate(replicates):
@@ -136,9 +137,10 @@ def train_steps(replicates: Sequence[Replicate], stop: int) -> Iterator[int]:
         over = {row for row, one in enumerate(replicates) if one.over}
         stack.mask_gradients()
         stack.optimize(sorted(replaced | over))
+
         for row, one in enumerate(replicates):
-            if one.over is None:
-                with one.apart():
+            with one.apart():
+                if one.over is None:
                     if row in due:
                         update(one.t, step, step, dense[row])
                     one.t.progress.step = step + 1

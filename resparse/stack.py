@@ -83,12 +83,13 @@ class Stack:
         self.weight = {
             n: nn.Parameter(torch.stack([of[n].detach() for of in each])) for n in each[0]
         }
-        for weight in self.weight.values():
-            weight.grad = torch.zeros_like(weight)
+        self.grad = {name: torch.zeros_like(weight) for name, weight in self.weight.items()}
+        for name, weight in self.weight.items():
+            weight.grad = self.grad[name]
         self.optimizer = optimizer_of(nn.ParameterList(self.weight.values()), first.run)
         names = {id(weight): name for name, weight in first.model.named_parameters()}
-        self.masked = {n: self.weight[names[id(w)]] for n, w in first.masks.weights.items()}
-        self.factor = {n: torch.empty_like(w, requires_grad=False) for n, w in self.masked.items()}
+        self.masked = {n: self.grad[names[id(w)]] for n, w in first.masks.weights.items()}
+        self.factor = {name: torch.empty_like(grad) for name, grad in self.masked.items()}
         self.loss = torch.stack([t.watch.loss for t in trainings])  # (R,), sums of the epoch
         for row, (t, of) in enumerate(zip(trainings, each, strict=True)):
             t.masks.share({name: factor[row] for name, factor in self.factor.items()})
@@ -99,34 +100,25 @@ class Stack:
     def _lay(self, row: int, t: Training, name: str, weight: nn.Parameter) -> None:
         """A parameter of a training, its gradient and moment become views of the stacked ones."""
         stacked = self.weight[name]
-        weight.data, weight.grad = stacked.detach()[row], self._grad(stacked)[row]
+        weight.data, weight.grad = stacked.detach()[row], self.grad[name][row]
         if t.run.recipe.momentum:
             place = self.optimizer.state[stacked]["momentum_buffer"][row]
             place.copy_(t.optimizer.state[weight]["momentum_buffer"])
             t.optimizer.state[weight]["momentum_buffer"] = place
 
-    @staticmethod
-    def _grad(weight: nn.Parameter) -> Tensor:
-        assert weight.grad is not None
-        return weight.grad
-
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Of steps start .. stop - 1: (R, N, *image_shape), (R, N); equal seeds are made once."""
-        seeds, images, size = [t.run.seed for t in self.trainings], self.first.data, self._batch
+        seeds, images = [t.run.seed for t in self.trainings], self.first.data
+        where = (self.first.run.recipe.batch_size, start, stop)
         if not isinstance(images, InMemory):
-            each = [t.data.train_batches(t.run.seed, size, start, stop) for t in self.trainings]
+            each = [t.data.train_batches(t.run.seed, *where) for t in self.trainings]
             for some in zip(*each, strict=True):
                 yield torch.stack([one for one, _ in some]), torch.stack([of for _, of in some])
             return
         distinct = list(dict.fromkeys(seeds))
         rows = torch.tensor([distinct.index(seed) for seed in seeds], device=images.device)
-        for batch, labels in images.stacked_batches(distinct, size, start, stop):
-            same = len(distinct) == len(seeds)
-            yield (batch, labels) if same else (batch[rows], labels[rows])
-
-    @property
-    def _batch(self) -> int:
-        return self.first.run.recipe.batch_size
+        for batch, labels in images.stacked_batches(distinct, *where):
+            yield (batch, labels) if distinct == seeds else (batch[rows], labels[rows])
 
     def backward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Gradients of each training's mean loss; those losses (R,)."""
@@ -156,15 +148,14 @@ class Stack:
 
         Waits for the device, the one time in a step.
         """
-        sums = [self._grad(weight).flatten(1).sum(1) for weight in self.weight.values()]
+        sums = [grad.flatten(1).sum(1) for grad in self.grad.values()]
         finite = torch.stack([losses, *sums]).isfinite().all(0)
         self.loss += torch.where(finite, losses.double(), 0.0)
         return [row for row, good in enumerate(finite.tolist()) if not good]
 
     def mask_gradients(self) -> None:
         """Zero the gradients outside the masks of all."""
-        grads = [self._grad(weight) for weight in self.masked.values()]
-        torch._foreach_mul_(grads, list(self.factor.values()))
+        torch._foreach_mul_(list(self.masked.values()), list(self.factor.values()))
 
     def optimize(self, held: Sequence[int]) -> None:
         """The optimizer's step of all but the rows ``held``, whose numbers are put back."""
