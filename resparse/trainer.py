@@ -216,7 +216,11 @@ class Checkpoints:
     every_s: float
     every_steps: int | None
     stop_after: int | None
-    saved: float = field(default_factory=time.monotonic)
+    saved: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The beginning counts as one."""
+        self.saved = time.monotonic()
 
     @staticmethod
     def of(how: How, every_s: float | None, steps: int | None, stop: int | None) -> "Checkpoints":
