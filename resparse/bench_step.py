@@ -91,9 +91,17 @@ def has_bf16() -> bool:
 
 
 def training(
-    model: str, method: str, kind: str, how: How, data: InMemory, seed: int = 0
+    model: str,
+    method: str,
+    kind: str,
+    how: How,
+    data: InMemory,
+    seed: int = 0,
+    *,
+    density: float = DENSITY,
+    engine: str = "masked",
 ) -> Training:
-    """A run as long as the paper's at DENSITY, before its first step."""
+    """A run as long as the paper's, before its first step."""
     steps = STEPS.get(model, STEPS["wrn22_2"])
     weights = maskable(build_model(model, CLASSES, IMAGE, 0))
     known = bench_run("mlp", method, data.sha256)
@@ -102,7 +110,8 @@ def training(
         model=model,
         seed=seed,
         precision=kind,
-        density=1.0 if method == "dense" else DENSITY,
+        density=1.0 if method == "dense" else density,
+        engine=engine,
         recipe=replace(known.recipe, steps=steps),
     )
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}

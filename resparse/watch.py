@@ -1,5 +1,6 @@
 """Whether every step was finite, found on the device, so that the loop need not wait for it."""
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -59,6 +60,9 @@ class Watch:
         """Add a step's loss; look at it and at ``grads``, by parameter, before they are used."""
         loss, self._names = loss.detach(), ["loss", *grads]
         sizes = torch.stack([loss, *finite_where_all_are(list(grads.values()))])
+        if self.every == 1 and math.isfinite(float(sizes.sum())):
+            self.loss += loss  # asked at once: nothing else is to be remembered
+            return
         good, bad = self._first < 0, ~sizes.isfinite().all()
         self._sizes = torch.where(good, sizes, self._sizes)
         self._first = torch.where(good & bad, step, self._first)

@@ -11,6 +11,7 @@ EXAMPLE = "resparse bench masks --model mlp --method rigl"
 OWN = {  # what is timed: its options
     "masks": ("model", "method", "threads", "updates"),
     "step": ("model", "threads"),
+    "engines": ("threads", "plot"),
     "loaders": ("data_root", "images", "workers", "batch"),
     "replicates": ("threads",),
     "memory": ("data_root", "images", "threads", "dataset"),
@@ -37,6 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=options.whole, metavar="W", help=text)
     text = "loaders: images of a batch (default: 100)"
     parser.add_argument("--batch", type=options.whole, metavar="N", help=text)
+    text = "engines: draw step times there, an .svg or .png file"
+    parser.add_argument("--plot", type=options.folder, metavar="FILE", help=text)
     text = "memory: a prepared dataset (default: cifar10_jpeg75)"
     parser.add_argument("--dataset", metavar="NAME", help=text)
 
@@ -48,7 +51,7 @@ def execute(given: argparse.Namespace) -> int:
             option = f"--{name.replace('_', '-')}"
             takers = " and ".join(what for what, names in OWN.items() if name in names)
             raise UsageError(f"bench {given.what} {option}; valid: only for bench {takers}")
-    timed = {"masks": _masks, "step": _step, "replicates": _replicates}
+    timed = {"masks": _masks, "step": _step, "replicates": _replicates, "engines": _engines}
     return (timed | {"loaders": _loaders, "memory": _memory})[given.what](given)
 
 
@@ -105,6 +108,31 @@ def _replicates(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps([row.as_json() for row in rows], indent=1))
     bench_replicates.require_gain(rows)
+    return 0
+
+
+def _engines(given: argparse.Namespace) -> int:
+    import os
+
+    from resparse import bench_engines
+
+    threads = given.threads or len(os.sched_getaffinity(0))
+    if not given.json:
+        print(
+            f"threads {threads}, batch not included, epoch with it; load {os.getloadavg()[0]:.1f}"
+        )
+        print(bench_engines.HEADER, flush=True)
+
+    def say(row: bench_engines.Row) -> None:
+        if not given.json:
+            print(bench_engines.line(row), flush=True)
+
+    rows = bench_engines.engines_report(threads, say)
+    if given.json:
+        print(json.dumps([row.as_json() for row in rows], indent=1))
+    if given.plot is not None:
+        bench_engines.draw(rows, given.plot)
+    bench_engines.require_fast(rows, threads)
     return 0
 
 

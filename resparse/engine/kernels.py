@@ -155,6 +155,8 @@ product_of_block, product_of_vector = _product(BLOCK), _product(1)
 # grad[p] += the sum of dy[dy_at + k] * x[x_at + index[p] * n + k] over the same k
 dots_of_block, dots_of_vector = _dots(BLOCK), _dots(1)
 
+# OpenMP's threads are ready at once; others, where they come first, double a short product's time
+config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 _compiled = njit(parallel=True, nogil=True, cache=True, error_model="numpy")
 
 

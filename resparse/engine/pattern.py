@@ -36,6 +36,15 @@ class Pattern:
         """Weights that are stored."""
         return int(self.ptr[-1])
 
+    @property
+    def bytes(self) -> int:
+        """Of the places of the weights, by rows, and by columns where those were made."""
+        arrays = [self.ptr, self.index, self.chunks]
+        if "transposed" in self.__dict__:
+            by = self.transposed
+            arrays += [by.chunks, by.ptr, by.rows, by.order.numpy()]
+        return sum(array.nbytes for array in arrays)
+
     @cached_property
     def transposed(self) -> Transposed:
         """Made when an input's gradient is first asked for: a first layer's never is."""

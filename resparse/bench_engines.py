@@ -1,0 +1,253 @@
+"""Steps of the sparse engine beside masked ones, in one process: time, memory, and what they pay.
+
+A step is forward, backward, masking and optimizer: what the engine is about. Making the batch is
+the same for both and counts in the epoch. Of the MLP all layers are trained by the trainer itself,
+static masks of ERK; of a layer alone the input has a gradient as well.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import nn
+
+from resparse import precision
+from resparse.bench import BATCH, INTERVAL, Stopwatch
+from resparse.bench_step import IMAGES, has_bf16, random_cifar, training
+from resparse.data.memory import InMemory
+from resparse.engine import crossover
+from resparse.engine.layers import sparse_of
+from resparse.engine.packed import Packed
+from resparse.errors import VerdictFailed
+from resparse.how import How
+from resparse.storage import moments
+from resparse.trainer import train_steps
+from resparse.training import Training
+
+DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+LAYER, BATCHES = 4096, (32, 128, 512)  # a square layer, and the batches it is timed at
+LEAST_GAIN = {0.05: 6.0, 0.02: 10.0}  # masked fp32 over sparse, MLP
+MOST_BYTES = 48.0  # of weight, gradient, momentum and places, an active weight
+MOST_MASK_WORK = 15.0  # percent of a sparse step, at INTERVAL
+MOST_EPOCH_S = 2.5  # at HELD, data included, on two threads
+HELD = 0.05
+WARMUP, STEPS = 5, {"masked": 12, "sparse": 60}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Median milliseconds of a step at one density."""
+
+    what: str  # mlp, or a layer
+    batch: int
+    density: float
+    dense_ms: float
+    masked_ms: float
+    bf16_ms: float | None
+    sparse_ms: float
+    flops: float  # of a sparse step
+    peak: float  # FLOP/s of a dense product here
+    bytes_each: float | None = None  # an active weight of packed layers
+    epoch_s: float | None = None  # sparse, data included
+    mask_work: float | None = None  # percent of a sparse step that SET's updates are
+
+    @property
+    def gain(self) -> float:
+        """How many times faster sparse is than masked fp32."""
+        return self.masked_ms / self.sparse_ms
+
+    @property
+    def share(self) -> float:
+        """Percent of the peak that the sparse step computes at."""
+        return 100.0 * self.flops / (self.sparse_ms / 1e3) / self.peak
+
+    def faults(self, threads: int) -> list[str]:
+        """Sentences on what does not hold."""
+        said, where = [], f"{self.what} at density {self.density:g}"
+        least = LEAST_GAIN.get(self.density) if self.what == "mlp" else None
+        if least is not None and not self.gain >= least:
+            said.append(f"{where}: sparse is {self.gain:.1f} times faster (limit {least:g})")
+        if self.bytes_each is not None and not self.bytes_each <= MOST_BYTES:
+            said.append(f"{where}: {self.bytes_each:.0f} bytes a weight (limit {MOST_BYTES:g})")
+        if self.mask_work is not None and not self.mask_work <= MOST_MASK_WORK:
+            said.append(f"{where}: mask work {self.mask_work:.1f} % (limit {MOST_MASK_WORK:g} %)")
+        late = self.epoch_s is not None and self.density == HELD and threads == 2
+        if late and not (self.epoch_s or 0.0) <= MOST_EPOCH_S:
+            said.append(f"{where}: an epoch takes {self.epoch_s:.2f} s (limit {MOST_EPOCH_S:g} s)")
+        return said
+
+    def as_json(self) -> dict[str, object]:
+        """All fields and what follows of them."""
+        return asdict(self) | {"gain": self.gain, "share_of_peak": self.share}
+
+
+def timed(t: Training, steps: int) -> tuple[float, float, float]:
+    """Median seconds of a step without its batch, with it, and of what an update adds."""
+    watch = Stopwatch(time.perf_counter)
+    plain, whole, updates = [], [], []
+    for at, _ in enumerate(train_steps(t, WARMUP + steps, watch.lap)):
+        parts = watch.take()
+        watch.lap("")  # what is between steps
+        watch.take()
+        if at < WARMUP:
+            continue
+        updates += [parts["update"]] if "update" in parts else []
+        whole.append(sum(parts.values()) - parts.get("update", 0.0))
+        plain.append(whole[-1] - parts["batch"])
+    return median(plain), median(whole), median(updates) if updates else 0.0
+
+
+def mlp_rows(how: How, data: InMemory, peak: float, say: Callable[[Row], None]) -> list[Row]:
+    """The ITOP paper's MLP at BATCH, each density in turn."""
+    rows = []
+    precision.enter("fp32", how.threads)
+    dense = timed(training("mlp", "dense", "fp32", how, data), STEPS["masked"])[0]
+    for density in DENSITIES:
+        given = {"density": density}
+        masked = timed(training("mlp", "static", "fp32", how, data, **given), STEPS["masked"])[0]
+        half = None
+        if has_bf16():
+            t = training("mlp", "static", "bf16", how, data, **given)
+            half = 1e3 * timed(t, STEPS["masked"])[0]
+        t = training("mlp", "static", "fp32", how, data, engine="sparse", **given)
+        sparse, whole, _ = timed(t, STEPS["sparse"])
+        moving = training("mlp", "set", "fp32", how, data, engine="sparse", **given)
+        update = timed(moving, STEPS["sparse"])[2]
+        nnz = t.masks.nnz()
+        first = next(iter(nnz.values()))  # whose input has no gradient
+        rows.append(
+            Row(
+                what="mlp",
+                batch=BATCH,
+                density=density,
+                dense_ms=1e3 * dense,
+                masked_ms=1e3 * masked,
+                bf16_ms=half,
+                sparse_ms=1e3 * sparse,
+                flops=2.0 * BATCH * (3 * sum(nnz.values()) - first),
+                peak=peak,
+                bytes_each=bytes_each(t),
+                epoch_s=whole * (IMAGES // BATCH),
+                mask_work=100.0 * update / INTERVAL / sparse,
+            )
+        )
+        say(rows[-1])
+    return rows
+
+
+def bytes_each(t: Training) -> float | None:
+    """Bytes of weight, gradient, moments and places, by active weight of the packed layers."""
+    total, active = 0, 0
+    for stored in t.masks.stored.values():
+        if not isinstance(stored, Packed) or not stored.is_packed:
+            continue
+        tensors = [stored.weight, stored.weight.grad, *moments(t.optimizer, stored.weight)]
+        total += sum(x.numel() * x.element_size() for x in tensors if x is not None)
+        total += stored.factor.numel() * stored.factor.element_size()
+        assert stored.module.pattern is not None
+        total += stored.module.pattern.bytes
+        active += stored.weight.numel()
+    return total / active if active else None
+
+
+def layer_rows(how: How, peak: float, say: Callable[[Row], None]) -> list[Row]:
+    """A square layer at each batch and density, by itself."""
+    precision.enter("fp32", how.threads)
+    layer, rows = sparse_of(nn.Linear(LAYER, LAYER)), []
+    assert layer is not None
+    for batch in BATCHES:
+        dense = crossover.step_s(layer, batch, 1, 1.0, packed=False)
+        for density in DENSITIES:
+            masked = crossover.step_s(layer, batch, 1, density, packed=False)
+            sparse = crossover.step_s(layer, batch, 1, density, packed=True)
+            rows.append(
+                Row(
+                    what=f"{LAYER}x{LAYER}",
+                    batch=batch,
+                    density=density,
+                    dense_ms=1e3 * dense,
+                    masked_ms=1e3 * masked,
+                    bf16_ms=None,
+                    sparse_ms=1e3 * sparse,
+                    flops=6.0 * batch * density * LAYER**2,
+                    peak=peak,
+                )
+            )
+            say(rows[-1])
+    return rows
+
+
+def peak_flops() -> float:
+    """FLOP/s of a dense product of 2048 x 2048 matrices in fp32."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    return 2.0 * 2048**3 / crossover.timed(lambda: torch.mm(a, b))
+
+
+def engines_report(threads: int, say: Callable[[Row], None]) -> list[Row]:
+    """All rows, the MLP's first; each is said as it comes."""
+    before, how = torch.get_num_threads(), How(threads=threads)
+    try:
+        precision.enter("fp32", threads)
+        peak = peak_flops()
+        data = random_cifar()
+        return [*mlp_rows(how, data, peak, say), *layer_rows(how, peak, say)]
+    finally:
+        precision.enter("fp32", before)
+
+
+HEADER = (
+    f"{'network':10} {'batch':>5} {'density':>7} {'dense ms':>9} {'masked ms':>9} {'bf16 ms':>8}"
+    f" {'sparse ms':>9} {'gain':>6} {'peak %':>6} {'bytes':>6} {'epoch s':>7} {'mask work %':>11}"
+)
+
+
+def line(row: Row) -> str:
+    """One row of the table under HEADER."""
+    bf16, each, epoch, work = (
+        "" if value is None else f"{value:.{digits}f}"
+        for value, digits in (
+            (row.bf16_ms, 2),
+            (row.bytes_each, 1),
+            (row.epoch_s, 2),
+            (row.mask_work, 1),
+        )
+    )
+    return (
+        f"{row.what:10} {row.batch:5} {row.density:7g} {row.dense_ms:9.2f} {row.masked_ms:9.2f}"
+        f" {bf16:>8} {row.sparse_ms:9.2f} {row.gain:6.1f} {row.share:6.1f} {each:>6} {epoch:>7}"
+        f" {work:>11}"
+    )
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Step time against density, a panel for each network and batch, as an SVG or PNG file."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    panels = list(dict.fromkeys((row.what, row.batch) for row in rows))
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 3.6), squeeze=False)
+    for axis, (what, batch) in zip(axes[0], panels, strict=True):
+        some = [row for row in rows if (row.what, row.batch) == (what, batch)]
+        at = [row.density for row in some]
+        axis.plot(at, [row.masked_ms for row in some], marker="s", label="masked fp32")
+        if all(row.bf16_ms is not None for row in some):
+            axis.plot(at, [row.bf16_ms for row in some], marker="^", label="masked bf16")
+        axis.plot(at, [row.sparse_ms for row in some], marker="o", label="sparse fp32")
+        axis.axhline(some[0].dense_ms, color="gray", linestyle="--", label="dense fp32")
+        axis.set(xscale="log", yscale="log", title=f"{what}, batch {batch}", xlabel="density")
+    axes[0][0].set_ylabel("ms a step")
+    axes[0][0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def require_fast(rows: list[Row], threads: int) -> None:
+    """Raise VerdictFailed with all that does not hold."""
+    if said := [sentence for row in rows for sentence in row.faults(threads)]:
+        raise VerdictFailed("; ".join(said))
