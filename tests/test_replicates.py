@@ -119,12 +119,12 @@ def test_all_lies_in_tensors_of_which_each_has_a_row():
             (weight, stacked),
             (weight.grad, stacked.grad),
             (t.optimizer.state[weight]["momentum_buffer"], moment),
-            (t.masks._factor["fc2"], stack.factor["fc2"]),
+            (t.masks.stored["fc2"].factor, stack.factor["fc2"]),
             (t.watch.loss, stack.loss),
         ):
             assert own.data_ptr() == whole[row].data_ptr()
             assert own.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
-        assert torch.equal(t.masks._factor["fc2"].bool(), t.masks.mask["fc2"])
+        assert torch.equal(t.masks.stored["fc2"].factor.bool(), t.masks.mask["fc2"])
 
 
 def test_losses_and_gradients_are_looked_at_by_row():

@@ -114,8 +114,17 @@ def line(record: "Record") -> str:
         f"R_s {found['rs']:.3f}, R_s trained {found['rs_trained']:.3f}, "
         f"train FLOPs {found['train_flops_vs_dense']:.3f}x dense, "
         f"test FLOPs {found['test_flops'] / found['dense_forward_flops']:.3f}x dense, "
-        f"{record.provenance['wall_s']:.1f} s{kept_alive(found)}{ended}"
+        f"{record.provenance['wall_s']:.1f} s{stored(record)}{kept_alive(found)}{ended}"
     )
+
+
+def stored(record: "Record") -> str:
+    """The layers whose weights were stored where their masks are, below the crossover; or none."""
+    if record.run.engine == "masked":
+        return ""
+    said = record.provenance["engine"]
+    able = [name for name, how in said.items() if how.startswith("sparse")]
+    return f"; engine {record.run.engine}: {', '.join(able) or next(iter(said.values()))}"
 
 
 def chosen(found: "Mapping[str, Any]") -> str:
