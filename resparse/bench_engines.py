@@ -106,15 +106,16 @@ def mlp_rows(how: How, data: InMemory, peak: float, say: Callable[[Row], None]) 
     precision.enter("fp32", how.threads)
     dense = timed(training("mlp", "dense", "fp32", how, data), STEPS["masked"])[0]
     for density in DENSITIES:
-        given = {"density": density}
-        masked = timed(training("mlp", "static", "fp32", how, data, **given), STEPS["masked"])[0]
+        masked = timed(
+            training("mlp", "static", "fp32", how, data, density=density), STEPS["masked"]
+        )[0]
         half = None
         if has_bf16():
-            t = training("mlp", "static", "bf16", how, data, **given)
+            t = training("mlp", "static", "bf16", how, data, density=density)
             half = 1e3 * timed(t, STEPS["masked"])[0]
-        t = training("mlp", "static", "fp32", how, data, engine="sparse", **given)
+        t = training("mlp", "static", "fp32", how, data, engine="sparse", density=density)
         sparse, whole, _ = timed(t, STEPS["sparse"])
-        moving = training("mlp", "set", "fp32", how, data, engine="sparse", **given)
+        moving = training("mlp", "set", "fp32", how, data, engine="sparse", density=density)
         update = timed(moving, STEPS["sparse"])[2]
         nnz = t.masks.nnz()
         first = next(iter(nnz.values()))  # whose input has no gradient
@@ -228,18 +229,23 @@ def draw(rows: list[Row], path: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     panels = list(dict.fromkeys((row.what, row.batch) for row in rows))
     figure, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 3.6), squeeze=False)
     for axis, (what, batch) in zip(axes[0], panels, strict=True):
         some = [row for row in rows if (row.what, row.batch) == (what, batch)]
         at = [row.density for row in some]
-        axis.plot(at, [row.masked_ms for row in some], marker="s", label="masked fp32")
+        axis.plot(at, [row.masked_ms for row in some], "s-C0", label="masked fp32")
         if all(row.bf16_ms is not None for row in some):
-            axis.plot(at, [row.bf16_ms for row in some], marker="^", label="masked bf16")
-        axis.plot(at, [row.sparse_ms for row in some], marker="o", label="sparse fp32")
+            axis.plot(at, [row.bf16_ms for row in some], "^-C1", label="masked bf16")
+        axis.plot(at, [row.sparse_ms for row in some], "o-C2", label="sparse fp32")
         axis.axhline(some[0].dense_ms, color="gray", linestyle="--", label="dense fp32")
         axis.set(xscale="log", yscale="log", title=f"{what}, batch {batch}", xlabel="density")
+        axis.set_xticks(DENSITIES, [f"{density:g}" for density in DENSITIES])
+        axis.yaxis.set_major_formatter("{x:g}")
+        for which in (axis.xaxis, axis.yaxis):
+            which.set_minor_formatter(NullFormatter())
     axes[0][0].set_ylabel("ms a step")
     axes[0][0].legend(fontsize=8)
     figure.tight_layout()

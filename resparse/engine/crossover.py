@@ -120,7 +120,7 @@ def given(layer: Sparse, batch: int, positions: int, rng: torch.Generator) -> Te
     return torch.randn(features, batch * positions, generator=rng, dtype=kind).t()
 
 
-def timed(step: Callable[[], None]) -> float:
+def timed(step: Callable[[], object]) -> float:
     """Median seconds of a call."""
     took = []
     for at in range(WARMUP + REPEATS):

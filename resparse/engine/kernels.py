@@ -156,7 +156,7 @@ product_of_block, product_of_vector = _product(BLOCK), _product(1)
 dots_of_block, dots_of_vector = _dots(BLOCK), _dots(1)
 
 # OpenMP's threads are ready at once; others, where they come first, double a short product's time
-config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # type: ignore[attr-defined]
 _compiled = njit(parallel=True, nogil=True, cache=True, error_model="numpy")
 
 

@@ -1,0 +1,81 @@
+"""What bench engines says of its rows, and that it times what it says."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from resparse import bench_engines, precision
+from resparse.bench_engines import Row, bytes_each, draw, line, require_fast, timed
+from resparse.bench_step import random_cifar, training
+from resparse.errors import VerdictFailed
+from resparse.how import How
+
+ROW = Row(
+    what="mlp",
+    batch=128,
+    density=0.05,
+    dense_ms=18.0,
+    masked_ms=19.0,
+    bf16_ms=12.0,
+    sparse_ms=3.0,
+    flops=3e7,
+    peak=1e11,
+    bytes_each=18.2,
+    epoch_s=1.4,
+    mask_work=9.0,
+)
+
+
+def test_what_holds_is_no_fault_and_follows_from_the_times():
+    require_fast([ROW], 2)
+    assert ROW.gain == pytest.approx(19 / 3)
+    assert ROW.share == pytest.approx(10.0)
+    assert line(ROW).split() == [
+        *("mlp", "128", "0.05", "18.00", "19.00", "12.00", "3.00"),
+        *("6.3", "10.0", "18.2", "1.40", "9.0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    {
+        "slow": ({"sparse_ms": 3.2}, "sparse is 5.9 times faster .limit 6"),
+        "slow at 0.02": ({"density": 0.02}, "sparse is 6.3 times faster .limit 10"),
+        "large": ({"bytes_each": 48.5}, "48 bytes a weight .limit 48"),
+        "busy": ({"mask_work": 15.1}, "mask work 15.1 % .limit 15 %"),
+        "long": ({"epoch_s": 2.6}, "an epoch takes 2.60 s .limit 2.5 s"),
+    }.values(),
+)
+def test_each_limit_is_held(change, says):
+    with pytest.raises(VerdictFailed, match=f"mlp at density 0.0[25]: {says}"):
+        require_fast([dataclasses.replace(ROW, **change)], 2)
+
+
+def test_other_densities_layers_and_threads_have_no_such_limits():
+    for change in ({"density": 0.1, "sparse_ms": 9.0}, {"what": "4096x4096", "sparse_ms": 9.0}):
+        require_fast([dataclasses.replace(ROW, **change)], 2)
+    require_fast([dataclasses.replace(ROW, epoch_s=3.0)], 1)
+
+
+def test_a_picture_is_drawn_with_and_without_bf16(tmp_path):
+    rows = [dataclasses.replace(ROW, density=d) for d in bench_engines.DENSITIES]
+    rows += [dataclasses.replace(row, what="layer", bf16_ms=None) for row in rows]
+    draw(rows, tmp_path / "engines.png")
+    assert (tmp_path / "engines.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_steps_with_and_without_their_batch_and_updates_are_timed():
+    data, how = random_cifar(), How(crossover=1.0)
+    precision.enter("fp32")
+    try:
+        t = training("mlp", "set", "fp32", how, data, density=0.02, engine="sparse")
+        plain, whole, update = timed(t, 4)
+    finally:
+        torch.backends.mkldnn.enabled = False
+    assert 0 < plain < whole
+    assert update > 0
+    assert t.progress.step == bench_engines.WARMUP + 4
+    assert 12 < bytes_each(t) < 48
+    masked = training("mlp", "static", "fp32", How(), data)
+    assert bytes_each(masked) is None
