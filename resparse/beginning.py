@@ -76,7 +76,7 @@ def start(
         model = synchronised(model, device)
     if how.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    engine = engine_of(run, model, macs, how, registry.load(run.method))
+    engine = engine_of(run, model, macs, counts, how, registry.load(run.method))
     weights = maskable(model)
     sizes = {name: weight.numel() for name, weight in weights.items()}
     densities = {name: counts[name] / size for name, size in sizes.items()}

@@ -157,7 +157,7 @@ class Counting(Watched):
 
 def test_the_test_images_are_looked_at_only_for_a_number_that_is_reported(tmp_path):
     images = Counting()
-    _, _, outcome, curves, _ = train_to(tmp_path, make_run("static"), data=images)
+    _, _, outcome, curves, *_ = train_to(tmp_path, make_run("static"), data=images)
     val = curves["val_top1"]
     better = sum(top1 > max(val[:n], default=-1.0) for n, top1 in enumerate(val))
     assert images.asked.count("val") == 3
@@ -170,7 +170,7 @@ def test_the_test_images_are_looked_at_only_for_a_number_that_is_reported(tmp_pa
 def test_the_best_epoch_by_the_test_images_is_said_beside_the_last(method, eligible, tmp_path):
     """gmp's network has its final density in the second epoch."""
     run = dataclasses.replace(make_run(method), test_every_epoch=True)
-    _, _, outcome, curves, _ = train_to(tmp_path, run, data=Counting())
+    _, _, outcome, curves, *_ = train_to(tmp_path, run, data=Counting())
     tested = dict(enumerate(curves["test_top1"], start=1))
     assert list(tested) == [1, 2, 3]
     assert tested[1] > max(tested[2], tested[3])

@@ -111,7 +111,7 @@ def test_auto_says_what_it_chose_for_each_layer():
     t = start(run, digits.load(), counts_of(run), None, SPARSE)
     said = set(t.engine.values())
     assert t.engine["conv1"] == "masked: no sparse Conv2d like it"
-    assert t.engine["fc"] == "sparse below density 1, as asked"
+    assert t.engine["fc"] == "sparse up to density 1, as asked"
     assert len(said) == 2
     run = run_of("auto", "fp32", "snfs")
     t = start(run, digits.load(), counts_of(run), None, How())
@@ -142,11 +142,12 @@ def test_the_record_says_how_each_layer_was_stored(tmp_path, capsys):
         [*given.split(), "--length", "0.02", "--set", "interval=4", "--runs", str(tmp_path)]
     )
     assert code == 0
-    assert "engine sparse: fc1, fc2" in capsys.readouterr().out
+    assert "engine sparse: fc1, fc2;" in capsys.readouterr().out
     file = next(tmp_path.glob("*/record.json"))
     record = Record.from_json(json.loads(file.read_text()))
     assert record.run.engine == "sparse"
-    assert record.provenance["engine"]["fc1"] == "sparse below density 0.5, as asked"
+    assert record.provenance["engine"]["fc1"] == "sparse up to density 0.5, as asked"
+    assert record.provenance["engine"]["fc3"].startswith("full: density ")
     assert "engine sparse" in line(record)
     shutil.rmtree(tmp_path / record.key)
 

@@ -42,7 +42,7 @@ def test_a_layer_that_an_update_empties_is_a_collapse_by_name(tmp_path, monkeypa
 
     monkeypatch.setattr(cls, "update_masks", empties)
     run = make_run("set")
-    status, reason, outcome, _, files = train_to(tmp_path, run)
+    status, reason, outcome, _, files, _ = train_to(tmp_path, run)
     assert status == "collapsed"
     assert reason == "layer stages.1.conv1: the mask update at step 11 keeps no weight"
     assert outcome["nnz"] == counts_of(run)

@@ -33,7 +33,7 @@ def test_trained_weights_are_the_union_of_the_masks_noted_and_of_no_other():
 def test_a_restored_mask_is_the_one_in_force_and_keeps_its_history():
     weight, masks = layer("110010")
     ever, trained = bits("111011"), bits("110001")
-    masks.restore({"fc": bits("011000")}, {"fc": ever}, {"fc": trained})
+    masks.restore({"fc": bits("011000")}, {"fc": ever}, {"fc": trained}, None)
     assert weight.tolist() == [1.0, 2.0, 0.0, 0.0, 5.0, 0.0]  # weights are the checkpoint's own
     assert torch.equal(masks.mask["fc"], bits("011000"))
     assert masks.nnz() == {"fc": 2}

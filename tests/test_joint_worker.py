@@ -105,7 +105,8 @@ def test_a_run_that_fails_in_a_group_fails_by_itself(tmp_path):
     common = {
         **{"workload_is": "digits_mlp", "density": 0.1, "distribution": "erk", "length": 0.1},
         **{"recipe": {}, "parent": "dense", "parent_fields": {}, "rewind": 0.0, "val": None},
-        **{"test_every_epoch": False, "precision": "fp32", "store": store, "data_root": None},
+        **{"test_every_epoch": False, "precision": "fp32", "engine": "masked"},
+        **{"store": store, "data_root": None},
     }
     (bad,), _ = api.configured(str(file), seeds=[0], fields={}, **common)
     (good,), _ = api.configured("set", seeds=[1], fields={"interval": 20}, **common)

@@ -129,7 +129,7 @@ def accuracy(model, split):
 
 def test_accuracy_is_measured_with_the_running_statistics(tmp_path):
     steps = PER_EPOCH + 4  # with an evaluation on the way
-    _, _, outcome, curves, _ = train_to(tmp_path, make_run("static", steps))
+    _, _, outcome, curves, *_ = train_to(tmp_path, make_run("static", steps))
     model = loaded(load_file(tmp_path / "final.safetensors"))
     assert outcome["top1_last"] == accuracy(model, "test")
     assert curves["val_top1"][-1] == accuracy(model, "val")
@@ -157,7 +157,7 @@ ENDS = {1: PER_EPOCH, 2: 2 * PER_EPOCH, 3: 30}  # epoch -> its last step
 @pytest.mark.parametrize(("method", "eligible"), [("static", [1, 2, 3]), ("gmp", [2, 3])])
 def test_the_best_epoch_is_one_at_the_final_density(method, eligible, tmp_path):
     run = make_run(method, 30, snapshots=tuple(ENDS.values()))  # gmp's density is final at step 27
-    _, _, outcome, curves, _ = train_to(tmp_path, run, data=Watched(spoiled))
+    _, _, outcome, curves, *_ = train_to(tmp_path, run, data=Watched(spoiled))
     val = dict(enumerate(curves["val_top1"], start=1))
     assert val[1] > max(val[2], val[3])
     best = max(val[epoch] for epoch in eligible)
@@ -173,6 +173,6 @@ def test_of_equally_good_epochs_the_first_is_best(method, epoch, tmp_path):
     images, labels = data.splits["val"]  # one image, each label as often: 10 % whatever is said
     same = (torch.zeros_like(images), torch.arange(len(labels)) % 10)
     data = dataclasses.replace(data, splits=data.splits | {"val": same})
-    _, _, outcome, curves, _ = train_to(tmp_path, make_run(method), data=data)
+    _, _, outcome, curves, *_ = train_to(tmp_path, make_run(method), data=data)
     assert curves["val_top1"] == [10.0, 10.0, 10.0]
     assert outcome["best_val_epoch"] == epoch

@@ -50,10 +50,16 @@ def refused(precision: str, density: float, how: How) -> str:
 
 
 def engine_of(
-    run: Run, model: nn.Module, macs: dict[str, int], how: How, method: type[Method]
+    run: Run,
+    model: nn.Module,
+    macs: dict[str, int],
+    counts: dict[str, int],
+    how: How,
+    method: type[Method],
 ) -> Engine:
     """Put sparse layers into ``model`` where the run's engine has them; parameters stay the same.
 
+    ``macs`` are of one image, ``counts`` the active weights that the run's density asks for.
     Raises UsageError, naming a layer of a kind that "sparse" does not have; "auto" leaves it as it
     is and says so.
     """
@@ -65,10 +71,12 @@ def engine_of(
         why = why or "its method asks for dense gradients at every step"
     if why:
         return Engine({}, {}, dict.fromkeys(weights, f"masked: {why}"))
-    return _packed(run, model, macs, how)
+    return _packed(run, model, macs, counts, how)
 
 
-def _packed(run: Run, model: nn.Module, macs: dict[str, int], how: How) -> Engine:
+def _packed(
+    run: Run, model: nn.Module, macs: dict[str, int], counts: dict[str, int], how: How
+) -> Engine:
     from resparse.engine import crossover  # which imports a compiler
     from resparse.engine.layers import sparse_of
     from resparse.engine.packed import Packed
@@ -91,7 +99,11 @@ def _packed(run: Run, model: nn.Module, macs: dict[str, int], how: How) -> Engin
             at = crossover.of(made, run.recipe.batch_size, positions)
         model.set_submodule(name, made)
         found.stored[name], found.crossover[name] = Packed(made, at), at
-        found.said[name] = f"sparse below density {at:.3g}, " + (
-            "measured on this machine" if how.crossover is None else "as asked"
+        known = "measured on this machine" if how.crossover is None else "as asked"
+        density = counts[name] / weight.numel()
+        found.said[name] = (
+            f"sparse up to density {at:.3g}, {known}"
+            if density <= at
+            else f"full: density {density:.3g} is above {at:.3g}, {known}"
         )
     return found
