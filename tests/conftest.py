@@ -8,6 +8,7 @@ os.environ.update(  # resparse.precision.PORTABLE_ENV, literally: importing it w
         "ATEN_CPU_CAPABILITY": "default",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        "NUMBA_NUM_THREADS": "1",  # no pool of OpenMP threads before tests fork loaders' workers
     }
 )
 
