@@ -100,9 +100,7 @@ command("freeze", "Rerun from an empty store and rewrite baselines/frozen/.")
 command("compare", "Hold a method against the panel: -- path/to/my_method.py.")
 command("regression", "Retrain the panel's baselines and hold them against baselines/frozen/.")
 command("data", "Prepare or verify a dataset: -- prepare cifar10, -- verify cifar10.")
-command(
-    "bench", "Time: -- step, engines, masks, replicates, memory, or loaders (FFCV beside torch)."
-)
+command("bench", "Time: -- step, engines, masks, replicates, memory, or loaders (also FFCV).")
 
 
 def program(name: str, summary: str, line: str, lock: str = LOCK) -> None:

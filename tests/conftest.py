@@ -8,7 +8,6 @@ os.environ.update(  # resparse.precision.PORTABLE_ENV, literally: importing it w
         "ATEN_CPU_CAPABILITY": "default",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
-        "NUMBA_NUM_THREADS": "1",  # no pool of OpenMP threads before tests fork loaders' workers
     }
 )
 
@@ -167,6 +166,15 @@ def portable():
     """Every test of the process computes in portable numerics, whatever their order."""
     precision.enter("portable")
     assert torch.get_num_threads() == 1
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A test leaves one thread, as it was given: what is forked from more may stand still."""
+    yield
+    left = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert left == 1
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from resparse.engine import kernels
 from resparse.engine.layers import Kept, SparseLinear, sparse_of
 from resparse.engine.packed import Packed
 from resparse.engine.pattern import Pattern
@@ -283,13 +282,3 @@ def test_no_gradient_is_kept_unless_it_is_asked_for():
         masks.gradients(copied=False)["layer"]
     masks.keep_gradients(True)
     assert made.kept == Kept(made.shape)
-
-
-def test_rows_are_shared_out_by_their_weights():
-    ptr = np.array([0, 1000, 1000, 1001, 1002, 2000], np.int32)
-    rows = kernels.chunks_of(ptr)
-    assert rows[0] == 0
-    assert rows[-1] == 5
-    assert (np.diff(rows) >= 0).all()
-    assert len(rows) == kernels.CHUNKS + 1
-    assert kernels.BITS in (256, 512)

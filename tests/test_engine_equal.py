@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-import torch
 from conftest import METHODS, counts_of, make_run, parent_of
 
 from resparse import precision
@@ -26,13 +25,6 @@ def mlp_run(method, kind, engine, **changed):
 
     run = on_mlp(make_run(method, steps=STEPS[kind]))
     return dataclasses.replace(run, engine=engine, **changed)
-
-
-@pytest.fixture
-def in_kind():
-    """Sets the numerics of a kind, and portable ones back afterwards."""
-    yield precision.enter
-    torch.backends.mkldnn.enabled = False
 
 
 def trained(run, tmp_path, how, each, changes):
@@ -61,8 +53,8 @@ def relative(one, other):
 
 @pytest.mark.parametrize("kind", ["fp64", "fp32"])
 @pytest.mark.parametrize("method", SPARSE)
-def test_equal_masks_weights_and_history(method, kind, tmp_path, in_kind):
-    in_kind(kind)
+def test_equal_masks_weights_and_history(method, kind, tmp_path):
+    precision.enter(kind)
     digests, ends, changes = {}, {}, {}
     for engine, how in (("masked", How()), ("sparse", How(crossover=1.0))):
         seen = digests[engine] = []

@@ -25,13 +25,6 @@ SPARSE = How(crossover=1.0)
 MARGIN = 1.0  # points of top-1: 7 of the 700 test images, half of what two seeds differ by
 
 
-@pytest.fixture(autouse=True)
-def plain_numbers():
-    """fp32 and fp64, and portable ones again afterwards."""
-    yield
-    torch.backends.mkldnn.enabled = False
-
-
 def run_of(engine, kind="fp64", method="rigl", **changed):
     run = dataclasses.replace(make_run(method), model="mlp_small", precision=kind, engine=engine)
     return dataclasses.replace(run, **changed)

@@ -21,7 +21,7 @@ class Engine(NamedTuple):
 
     stored: dict[str, Full]  # by layer; those that are missing in full
     crossover: dict[str, float]  # of each layer that can be packed, the density below which it is
-    said: dict[str, str]  # by layer, in words
+    said: dict[str, str]  # by layer, in words; nothing of the masked engine
 
 
 def require(engine: str, precision: str, density: float, how: How) -> None:
@@ -64,13 +64,13 @@ def engine_of(
     is and says so.
     """
     require(run.engine, run.precision, run.density, how)
-    weights = maskable(model)
-    why = "" if run.engine != "masked" else "it was asked for"
-    why = why or refused(run.precision, run.density, how)
+    if run.engine == "masked":
+        return Engine({}, {}, {})
+    why = refused(run.precision, run.density, how)
     if run.engine == "auto" and method.grads == "always":
         why = why or "its method asks for dense gradients at every step"
     if why:
-        return Engine({}, {}, dict.fromkeys(weights, f"masked: {why}"))
+        return Engine({}, {}, dict.fromkeys(maskable(model), f"masked: {why}"))
     return _packed(run, model, macs, counts, how)
 
 

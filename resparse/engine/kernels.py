@@ -13,6 +13,7 @@ at no other when it asks whether what it has compiled is still right. A block is
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numba
@@ -268,7 +269,16 @@ def chunks_of(ptr: Array) -> Array:
     return rows
 
 
+@cache
+def _launch() -> None:
+    """Start numba's threads; where its OpenMP is torch's, torch would have as many afterwards."""
+    before = torch.get_num_threads()
+    numba.set_num_threads(1)
+    torch.set_num_threads(before)
+
+
 def run(kernel: Any, *given: Any) -> None:
     """A kernel on arrays or tensors, on as many threads as torch has."""
+    _launch()
     numba.set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     kernel(*(t.detach().numpy() if isinstance(t, torch.Tensor) else t for t in given))
