@@ -1,13 +1,15 @@
 """Steps of the sparse engine beside masked ones, in one process: time, memory, and what they pay.
 
-A step is forward, backward, masking and optimizer: what the engine is about. Making the batch is
-the same for both and counts in the epoch. Of the MLP all layers are trained by the trainer itself,
-static masks of ERK; of a layer alone the input has a gradient as well.
+A step is forward, backward, masking and optimizer of the same batch: what the engine is about. In
+the epoch each batch is made. All ways of the MLP take turns, so that a busy moment falls on all;
+the trainer itself trains it, with static masks of ERK. A layer alone is timed a way after the
+other, and its input has a gradient as well.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -16,7 +18,15 @@ from torch import nn
 
 from resparse import precision
 from resparse.bench import BATCH, INTERVAL, Stopwatch
-from resparse.bench_step import IMAGES, has_bf16, random_cifar, training
+from resparse.bench_step import (
+    IMAGES,
+    has_bf16,
+    in_turn,
+    random_cifar,
+    steps_in_turn,
+    training,
+)
+from resparse.data import Batch
 from resparse.data.memory import InMemory
 from resparse.engine import crossover
 from resparse.engine.layers import sparse_of
@@ -34,7 +44,7 @@ MOST_BYTES = 48.0  # of weight, gradient, momentum and places, an active weight
 MOST_MASK_WORK = 15.0  # percent of a sparse step, at INTERVAL
 MOST_EPOCH_S = 2.5  # at HELD, data included, on two threads
 HELD = 0.05
-WARMUP, STEPS = 5, {"masked": 12, "sparse": 60}
+ROUND_STEPS, UPDATES = 20, 10  # of a turn, long beside a cold start; updates, at every second step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,55 +94,62 @@ class Row:
         return asdict(self) | {"gain": self.gain, "share_of_peak": self.share}
 
 
-def timed(t: Training, steps: int) -> tuple[float, float, float]:
-    """Median seconds of a step without its batch, with it, and of what an update adds."""
-    watch = Stopwatch(time.perf_counter)
-    plain, whole, updates = [], [], []
-    for at, _ in enumerate(train_steps(t, WARMUP + steps, watch.lap)):
+class OneBatch(InMemory):
+    """The same batch at every step, made once."""
+
+    def train_batches(self, seed: int, batch_size: int, start: int, stop: int) -> Iterator[Batch]:
+        """Steps start .. stop - 1."""
+        batch = next(super().train_batches(seed, batch_size, start, stop))
+        for _ in range(start, stop):
+            yield batch
+
+
+def update_s(t: Training) -> float:
+    """Median seconds that a mask update adds to its step."""
+    watch, updates = Stopwatch(time.perf_counter), []
+    for _ in train_steps(t, 2 * UPDATES, watch.lap):
         parts = watch.take()
-        watch.lap("")  # what is between steps
-        watch.take()
-        if at < WARMUP:
-            continue
         updates += [parts["update"]] if "update" in parts else []
-        whole.append(sum(parts.values()) - parts.get("update", 0.0))
-        plain.append(whole[-1] - parts["batch"])
-    return median(plain), median(whole), median(updates) if updates else 0.0
+    return median(updates)
 
 
-def mlp_rows(how: How, data: InMemory, peak: float, say: Callable[[Row], None]) -> list[Row]:
+def mlp_rows(how: How, images: InMemory, peak: float, say: Callable[[Row], None]) -> list[Row]:
     """The ITOP paper's MLP at BATCH, each density in turn."""
     rows = []
     precision.enter("fp32", how.threads)
-    dense = timed(training("mlp", "dense", "fp32", how, data), STEPS["masked"])[0]
+    fixed = OneBatch(images.name, images.classes, images.splits, images.mean, images.std)
+    halves = ["bf16"] if has_bf16() else []
     for density in DENSITIES:
-        masked = timed(
-            training("mlp", "static", "fp32", how, data, density=density), STEPS["masked"]
-        )[0]
-        half = None
-        if has_bf16():
-            t = training("mlp", "static", "bf16", how, data, density=density)
-            half = 1e3 * timed(t, STEPS["masked"])[0]
-        t = training("mlp", "static", "fp32", how, data, engine="sparse", density=density)
-        sparse, whole, _ = timed(t, STEPS["sparse"])
-        moving = training("mlp", "set", "fp32", how, data, engine="sparse", density=density)
-        update = timed(moving, STEPS["sparse"])[2]
-        nnz = t.masks.nnz()
+        made = partial(training, "mlp", how=how, density=density)
+        sparse = made("static", "fp32", data=fixed, engine="sparse")
+        each = [
+            sparse,
+            made("static", "fp32", data=images, engine="sparse"),
+            made("dense", "fp32", data=fixed),
+            made("static", "fp32", data=fixed),
+            *(made("static", kind, data=fixed) for kind in halves),
+        ]
+        steps = steps_in_turn(ROUND_STEPS)
+        ways = [[train_steps(t, steps)] for t in each]
+        took = in_turn(ways, ROUND_STEPS, how, time.perf_counter)
+        sparse_s, whole_s, dense_s, masked_s, *half_s = took
+        moving = made("set", "fp32", data=fixed, engine="sparse")
+        nnz = sparse.masks.nnz()
         first = next(iter(nnz.values()))  # whose input has no gradient
         rows.append(
             Row(
                 what="mlp",
                 batch=BATCH,
                 density=density,
-                dense_ms=1e3 * dense,
-                masked_ms=1e3 * masked,
-                bf16_ms=half,
-                sparse_ms=1e3 * sparse,
+                dense_ms=1e3 * dense_s,
+                masked_ms=1e3 * masked_s,
+                bf16_ms=1e3 * half_s[0] if half_s else None,
+                sparse_ms=1e3 * sparse_s,
                 flops=2.0 * BATCH * (3 * sum(nnz.values()) - first),
                 peak=peak,
-                bytes_each=bytes_each(t),
-                epoch_s=whole * (IMAGES // BATCH),
-                mask_work=100.0 * update / INTERVAL / sparse,
+                bytes_each=bytes_each(sparse),
+                epoch_s=whole_s * (IMAGES // BATCH),
+                mask_work=100.0 * update_s(moving) / INTERVAL / sparse_s,
             )
         )
         say(rows[-1])

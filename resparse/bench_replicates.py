@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 
 import torch
 
 from resparse import precision
 from resparse.bench import STEPS
-from resparse.bench_step import random_cifar, synchronise, training
+from resparse.bench_step import in_turn, random_cifar, steps_in_turn, training
 from resparse.data.memory import InMemory
 from resparse.errors import VerdictFailed
 from resparse.how import How
@@ -23,7 +22,7 @@ from resparse.replicates import Replicate, train_steps
 from resparse.trainer import train_steps as steps_alone
 
 ON_CPU, ON_GPU = (1, 8), (1, 8, 64)
-ROUNDS, ROUND_STEPS, WARMUP = 9, 6, 2
+ROUND_STEPS = 6
 NOISE = 3.0  # percent that medians of the same work differ by on a quiet machine
 GRID = 90  # runs: 3 seeds, 5 sparsities, 6 intervals
 
@@ -67,36 +66,23 @@ class Row:
 
 def replicates_row(count: int, how: How, images: InMemory, clock: Callable[[], float]) -> Row:
     """Time ``count`` trainings both ways, a round of steps each in turn, after a warm-up."""
-    total = WARMUP + ROUNDS * ROUND_STEPS
+    total = steps_in_turn(ROUND_STEPS)
     alone, joined = (
         [training("mlp", "static", "fp32", how, images, seed) for seed in range(count)]
         for _ in range(2)
     )
     nowhere = RunFolder(Path())  # nothing is written: no step ends an epoch or is saved
-    both = (
+    ways = (
         [steps_alone(t, total) for t in alone],
         [train_steps([Replicate(t, nowhere) for t in joined], total)],
     )
-    took: tuple[list[float], list[float]] = ([], [])
-    for ways in both:
-        for steps in ways:
-            for _ in range(WARMUP):
-                next(steps)
-    for _ in range(ROUNDS):
-        for times, ways in zip(took, both, strict=True):
-            synchronise(how)
-            began = clock()
-            for steps in ways:
-                for _ in range(ROUND_STEPS):
-                    next(steps)
-            synchronise(how)
-            times.append((clock() - began) / ROUND_STEPS)
+    one_by_one, together = in_turn(ways, ROUND_STEPS, how, clock)
     return Row(
         replicates=count,
         device=torch.cuda.get_device_name() if how.on_gpu else "cpu",
         threads=how.threads,
-        alone_ms=1e3 * median(took[0]),
-        together_ms=1e3 * median(took[1]),
+        alone_ms=1e3 * one_by_one,
+        together_ms=1e3 * together,
     )
 
 

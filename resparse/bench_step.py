@@ -5,7 +5,7 @@ gradients are not multiplied by anything.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 
@@ -120,34 +120,51 @@ def training(
 
 def step_row(model: str, kind: str, how: How, data: InMemory, clock: Callable[[], float]) -> Row:
     """Time both trainings, a round of steps each in turn, after a warm-up of both."""
-    pair = [training(model, method, kind, how, data) for method in ("dense", "static")]
-    took: list[list[float]] = [[], []]
     count = ROUND_STEPS[model]
-    steps = [train_steps(t, WARMUP + ROUNDS * count) for t in pair]
-    for of_one in steps:
-        for _ in range(WARMUP):
-            next(of_one)
-    for _ in range(ROUNDS):
-        for times, of_one in zip(took, steps, strict=True):
-            synchronise(how)
-            began = clock()
-            for _ in range(count):
-                next(of_one)
-            synchronise(how)
-            times.append((clock() - began) / count)
-    dense, masked = (1e3 * median(times) for times in took)
+    both = (training(model, method, kind, how, data) for method in ("dense", "static"))
+    ways = [[train_steps(t, steps_in_turn(count))] for t in both]
+    dense, masked = in_turn(ways, count, how, clock)
     return Row(
         model=model,
         precision=kind,
         device=torch.cuda.get_device_name() if how.on_gpu else "cpu",
         threads=how.threads,
-        dense_ms=dense,
-        masked_ms=masked,
+        dense_ms=1e3 * dense,
+        masked_ms=1e3 * masked,
     )
 
 
-def synchronise(how: How) -> None:
-    """Wait for the device."""
+def steps_in_turn(count: int) -> int:
+    """Steps that ``in_turn`` takes of each training."""
+    return WARMUP + ROUNDS * count
+
+
+def in_turn(
+    ways: Iterable[Sequence[Iterator[object]]], count: int, how: How, clock: Callable[[], float]
+) -> list[float]:
+    """Median seconds of a step of each way, over ROUNDS of ``count`` steps of one after the other.
+
+    A way is trainings of which a step is one step of each; the first WARMUP are not counted.
+    """
+    ways = list(ways)
+    took: list[list[float]] = [[] for _ in ways]
+    for trainings in ways:
+        for steps in trainings:
+            for _ in range(WARMUP):
+                next(steps)
+    for _ in range(ROUNDS):
+        for times, trainings in zip(took, ways, strict=True):
+            _synchronise(how)
+            began = clock()
+            for steps in trainings:
+                for _ in range(count):
+                    next(steps)
+            _synchronise(how)
+            times.append((clock() - began) / count)
+    return [median(times) for times in took]
+
+
+def _synchronise(how: How) -> None:
     if how.on_gpu:
         torch.cuda.synchronize()
 

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from resparse import bench_engines, precision
-from resparse.bench_engines import Row, bytes_each, draw, line, require_fast, timed
+from resparse import bench_engines, bench_step
+from resparse.bench_engines import Row, bytes_each, draw, line, mlp_rows, require_fast
 from resparse.bench_step import random_cifar, training
+from resparse.engine import crossover
 from resparse.errors import VerdictFailed
 from resparse.how import How
 
@@ -64,14 +65,28 @@ def test_a_picture_is_drawn_with_and_without_bf16(tmp_path):
     assert (tmp_path / "engines.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_steps_with_and_without_their_batch_and_updates_are_timed():
-    data, how = random_cifar(), How(crossover=1.0)
-    precision.enter("fp32")
-    t = training("mlp", "set", "fp32", how, data, density=0.02, engine="sparse")
-    plain, whole, update = timed(t, 4)
-    assert 0 < plain < whole
-    assert update > 0
-    assert t.progress.step == bench_engines.WARMUP + 4
-    assert 12 < bytes_each(t) < 48
-    masked = training("mlp", "static", "fp32", How(), data)
-    assert bytes_each(masked) is None
+def test_all_ways_of_the_mlp_are_timed(monkeypatch, tmp_path):
+    """Few steps, one density; the first of the ways is what the row is about."""
+    monkeypatch.setattr(bench_step, "IMAGES", 1280)
+    for module, name, value in (
+        (bench_step, "ROUNDS", 1),
+        (bench_engines, "ROUND_STEPS", 2),
+        (bench_engines, "UPDATES", 2),
+        (bench_engines, "DENSITIES", (0.02,)),
+    ):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(crossover, "measured", lambda *given: 1.0)
+    said = []
+    (row,) = mlp_rows(How(), random_cifar(), 1e11, said.append)
+    assert said == [row]
+    assert 0 < row.sparse_ms < row.masked_ms
+    assert row.epoch_s > 0
+    assert row.mask_work > 0
+    assert 12 < row.bytes_each < 48
+    nnz = round(0.02 * 3_675_136)
+    assert 2 * 128 * 2 * nnz < row.flops < 2 * 128 * 3 * nnz
+
+
+def test_a_masked_network_has_no_packed_layer_to_weigh():
+    assert bytes_each(training("mlp", "static", "fp32", How(), random_cifar())) is None

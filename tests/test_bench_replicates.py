@@ -44,7 +44,7 @@ def test_what_is_slower_together_fails(slow):
 def test_both_ways_take_turns_and_a_round_is_as_many_steps_of_each(monkeypatch):
     """The clock adds 1 a look: a round of two steps takes (1 - 0) / 2."""
     monkeypatch.setattr(bench_step, "IMAGES", 1280)
-    monkeypatch.setattr(bench_replicates, "ROUNDS", 2)
+    monkeypatch.setattr(bench_step, "ROUNDS", 2)
     monkeypatch.setattr(bench_replicates, "ROUND_STEPS", 2)
     ticks, trained = iter(range(8)), []
     made = bench_replicates.training
@@ -55,7 +55,7 @@ def test_both_ways_take_turns_and_a_round_is_as_many_steps_of_each(monkeypatch):
     assert (found.alone_ms, found.together_ms) == (500.0, 500.0)
     assert next(ticks, None) is None
     assert [t.run.seed for t in trained] == [0, 1, 0, 1]
-    assert [t.progress.step for t in trained] == [6, 6, 6, 6]
+    assert [t.progress.step for t in trained] == [7, 7, 7, 7]
     for one, other in zip(trained[:2], trained[2:], strict=True):
         assert other.watch.take() == pytest.approx(one.watch.take(), rel=1e-4)
 

@@ -261,6 +261,17 @@ def unpacked(ptr, index, values, dense):  # type: ignore[no-untyped-def]
             dense[row, index[at]] = values[at]
 
 
+@_compiled
+def moved(ptr, index, values, ptr_to, index_to, to):  # type: ignore[no-untyped-def]
+    """to (nnz of the new,): the values at its places, 0 where the old pattern has none."""
+    for row in prange(len(ptr) - 1):
+        at, end = ptr[row], ptr[row + 1]
+        for new in range(ptr_to[row], ptr_to[row + 1]):
+            while at < end and index[at] < index_to[new]:
+                at += 1
+            to[new] = values[at] if at < end and index[at] == index_to[new] else 0
+
+
 def chunks_of(ptr: Array) -> Array:
     """CHUNKS + 1 rows between which lie as many weights each: rows may differ greatly in theirs."""
     wanted = np.linspace(0, ptr[-1], CHUNKS + 1)

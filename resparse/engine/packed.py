@@ -52,10 +52,11 @@ class Packed(Full):
         self.factor = torch.empty(self.shape, dtype=self.weight.dtype)
 
     def _store(self, pattern: Pattern, optimizer: Optimizer, restarts: Tensor | None) -> None:
-        """Store those of a pattern, 0 where ``restarts`` (nnz,) is True; one dense copy at once."""
+        """Store those of a pattern, 0 where ``restarts`` (nnz,) is True."""
+        old = self.module.pattern
 
         def packed(stored: Tensor) -> Tensor:
-            values = pattern.packed(self.module.dense(stored))
+            values = pattern.packed(stored) if old is None else old.moved(stored, pattern)
             return values if restarts is None else values.masked_fill_(restarts, 0.0)
 
         self._move(pattern, optimizer, packed)

@@ -66,6 +66,12 @@ class Pattern:
         kernels.run(kernels.unpacked, self.ptr, self.index, values, dense)
         return dense.detach()
 
+    def moved(self, values: Tensor, new: "Pattern") -> Tensor:
+        """The values at the places of ``new``, and 0 where they have none."""
+        to = values.new_empty(new.nnz)
+        kernels.run(kernels.moved, self.ptr, self.index, values, new.ptr, new.index, to)
+        return to
+
     def forward(self, values: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
         """bias + matrix times x: (G, in, n) -> (G, out, n)."""
         start = x.new_zeros(self.shape[0]) if bias is None else bias
