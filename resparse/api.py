@@ -131,7 +131,7 @@ def configured(
     val: str | None,
     test_every_epoch: bool,
     precision: str | None,
-    engine: str,
+    engine: str = "masked",
     store: RunStore,
     data_root: Path | None,
 ) -> tuple[list[Run], Workload]:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from conftest import METHODS, counts_of, make_run, parent_of
 
-from resparse import precision
+from resparse import precision, registry
 from resparse.beginning import start
 from resparse.data import digits
 from resparse.how import How
@@ -23,7 +23,9 @@ def mlp_run(method, kind, engine, **changed):
         above = on_mlp(run.parent) if run.parent else None
         return dataclasses.replace(run, model="mlp_small", precision=kind, parent=above)
 
-    run = on_mlp(make_run(method, steps=STEPS[kind]))
+    moves = "interval" in registry.own_fields(registry.load(method))
+    often = {"interval": 20 if kind == "fp64" else 4} if moves else {}
+    run = on_mlp(make_run(method, steps=STEPS[kind], **often))
     return dataclasses.replace(run, engine=engine, **changed)
 
 
