@@ -89,9 +89,17 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "masks": {"resparse.selection", "resparse.storage", "resparse.views"},
         "storage": set(),
         "views": {"resparse.storage"},
-        "engine.kernels": set(),
-        "engine.pattern": {"resparse.engine.kernels", "resparse.engine"},
-        "engine.layers": {"resparse.engine.pattern"},
+        "engine.threads": set(),
+        "engine.kernels": {"resparse.engine.threads"},
+        "engine.places": {"resparse.engine.threads"},
+        "engine.pattern": {
+            *(f"resparse.engine.{m}" for m in ("kernels", "places", "threads")),
+            "resparse.engine",
+        },
+        "engine.layers": {
+            *(f"resparse.engine.{m}" for m in ("pattern", "places", "threads")),
+            "resparse.engine",
+        },
         "engine.packed": {
             *(f"resparse.engine.{m}" for m in ("layers", "pattern")),
             "resparse.storage",

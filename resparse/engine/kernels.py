@@ -13,19 +13,15 @@ at no other when it asks whether what it has compiled is still right. A block is
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
-import numba
-import numpy as np
-import torch
 from llvmlite import binding, ir
-from numba import njit, prange, types
-from numba.core import cgutils, config
+from numba import prange, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-CHUNKS = 64  # parts of a matrix with as many weights each, which threads share
-Array = np.ndarray[Any, Any]
+from resparse.engine.threads import compiled
+
 BLOCK = 8  # vectors
 BITS = 512 if binding.get_host_cpu_features().get("avx512f", False) else 256
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -156,12 +152,8 @@ product_of_block, product_of_vector = _product(BLOCK), _product(1)
 # grad[p] += the sum of dy[dy_at + k] * x[x_at + index[p] * n + k] over the same k
 dots_of_block, dots_of_vector = _dots(BLOCK), _dots(1)
 
-# OpenMP's threads are ready at once; others, where they come first, double a short product's time
-config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # type: ignore[attr-defined]
-_compiled = njit(parallel=True, nogil=True, cache=True, error_model="numpy")
 
-
-@_compiled
+@compiled
 def spread(chunks, ptr, index, values, start, x, y):  # type: ignore[no-untyped-def]
     """y (G, out, n) = start (out,) + matrix times x (G, in, n)."""
     images, rows, n = y.shape
@@ -190,7 +182,7 @@ def spread(chunks, ptr, index, values, start, x, y):  # type: ignore[no-untyped-
                 k += wide
 
 
-@_compiled
+@compiled
 def sampled(chunks, ptr, index, dy, x, grad):  # type: ignore[no-untyped-def]
     """grad (nnz,): of dy (G, out, n) times x (G, in, n) transposed, what lies at the weights."""
     images, rows, n = dy.shape
@@ -214,82 +206,3 @@ def sampled(chunks, ptr, index, dy, x, grad):  # type: ignore[no-untyped-def]
                             for last in range(k, n):
                                 grad[p] += dy[g, row, last] * x[g, index[p], last]
                 k += wide
-
-
-@_compiled
-def columns_of(ptr, mask, index):  # type: ignore[no-untyped-def]
-    """index (nnz,): the columns of the ones of a mask (out, in), row after row."""
-    for row in prange(len(ptr) - 1):
-        at = ptr[row]
-        for column in range(mask.shape[1]):
-            if mask[row, column]:
-                index[at] = column
-                at += 1
-
-
-@njit(nogil=True, cache=True)
-def transposed(ptr, index, ptr_t, index_t, order):  # type: ignore[no-untyped-def]
-    """The same weights by columns: in row j of the transposed those of ``order`` are ``index_t``.
-
-    ``ptr_t`` (in + 1,) comes as zeros.
-    """
-    for at in range(len(index)):
-        ptr_t[index[at] + 1] += 1
-    for column in range(len(ptr_t) - 1):
-        ptr_t[column + 1] += ptr_t[column]
-    free = ptr_t[:-1].copy()
-    for row in range(len(ptr) - 1):
-        for at in range(ptr[row], ptr[row + 1]):
-            to = free[index[at]]
-            index_t[to], order[to] = row, at
-            free[index[at]] += 1
-
-
-@_compiled
-def packed(ptr, index, dense, values):  # type: ignore[no-untyped-def]
-    """values (nnz,): what a dense (out, in) has at the weights."""
-    for row in prange(len(ptr) - 1):
-        for at in range(ptr[row], ptr[row + 1]):
-            values[at] = dense[row, index[at]]
-
-
-@_compiled
-def unpacked(ptr, index, values, dense):  # type: ignore[no-untyped-def]
-    """dense (out, in), which comes as zeros: the values (nnz,) at the weights."""
-    for row in prange(len(ptr) - 1):
-        for at in range(ptr[row], ptr[row + 1]):
-            dense[row, index[at]] = values[at]
-
-
-@_compiled
-def moved(ptr, index, values, ptr_to, index_to, to):  # type: ignore[no-untyped-def]
-    """to (nnz of the new,): the values at its places, 0 where the old pattern has none."""
-    for row in prange(len(ptr) - 1):
-        at, end = ptr[row], ptr[row + 1]
-        for new in range(ptr_to[row], ptr_to[row + 1]):
-            while at < end and index[at] < index_to[new]:
-                at += 1
-            to[new] = values[at] if at < end and index[at] == index_to[new] else 0
-
-
-def chunks_of(ptr: Array) -> Array:
-    """CHUNKS + 1 rows between which lie as many weights each: rows may differ greatly in theirs."""
-    wanted = np.linspace(0, ptr[-1], CHUNKS + 1)
-    rows = np.searchsorted(ptr, wanted, side="left").astype(np.int64)
-    rows[0], rows[-1] = 0, len(ptr) - 1
-    return rows
-
-
-@cache
-def _launch() -> None:
-    """Start numba's threads; where its OpenMP is torch's, torch would have as many afterwards."""
-    before = torch.get_num_threads()
-    numba.set_num_threads(1)
-    torch.set_num_threads(before)
-
-
-def run(kernel: Any, *given: Any) -> None:
-    """A kernel on arrays or tensors, on as many threads as torch has."""
-    _launch()
-    numba.set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-    kernel(*(t.detach().numpy() if isinstance(t, torch.Tensor) else t for t in given))

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from resparse.engine import places
 from resparse.engine.pattern import Pattern
+from resparse.engine.threads import run
 
 KINDS = (torch.float32, torch.float64)
 
@@ -131,7 +133,12 @@ class SparseLinear(Sparse, nn.Linear):
     @staticmethod
     def feature_major(images: Tensor) -> Tensor:
         """(*, features) -> (1, features, n)."""
-        return images.reshape(-1, images.shape[-1]).t().contiguous()[None]
+        flat = images.reshape(-1, images.shape[-1])
+        if flat.t().is_contiguous():
+            return flat.t()[None]
+        made = flat.new_empty(1, flat.shape[1], flat.shape[0])
+        run(places.turned, flat.contiguous(), made[0])
+        return made
 
     @staticmethod
     def image_major(features: Tensor, like: torch.Size) -> Tensor:
