@@ -10,6 +10,10 @@ PAPERS = {  # dataset, batch, steps, drops and their factor, warm-up, rate, weig
     # and at epochs 100 and 150 (ResNet-34); a tenth of the images is held out
     "cifar10_mlp": ("cifar10" + ITOP, 128, 200 * 351, (24_000, 48_000), 0.1, 0, 0.01, 5e-4, 0),
     "cifar10_vgg16": ("cifar10" + ITOP, 128, 250 * 351, (30_000, 60_000), 0.1, 0, 0.1, 5e-4, 0),
+    # ITOP, appendix F: drops at epochs 125 and 187
+    "cifar10_resnet18": (
+        *("cifar10" + ITOP, 128, 250 * 351, (125 * 351, 187 * 351), 0.1, 0, 0.1, 5e-4, 0),
+    ),
     "cifar100_resnet34": (
         *("cifar100:val=5000", 128, 200 * 351, (100 * 351, 150 * 351), 0.1, 0, 0.1, 1e-4, 0),
     ),
