@@ -13,6 +13,7 @@ from resparse.errors import Missing, UsageError
 from resparse.published import check_cells, read_published
 from resparse.reading import distinct, located, read, read_text
 from resparse.record import Recipe, Run
+from resparse.sweep import expand
 from resparse.table import Artifact, File, Level, Row, RowAtLevel, Source
 from resparse.workloads import workload
 
@@ -71,7 +72,10 @@ def parse(text: str, where: str) -> Artifact:
     with located(f"{where}: exact"):
         workload(data.exact.workload)
     distinct(head.sparsities, "sparsity", f"{where}: artifact.sparsities")
-    rows = tuple(_row(table, n, tuple(levels), where) for n, table in enumerate(data.row, start=1))
+    tables = list(data.row)
+    for n, table in enumerate(data.sweep, start=1):
+        tables += expand(table, n, tuple(levels), where)
+    rows = tuple(_row(table, n, tuple(levels), where) for n, table in enumerate(tables, start=1))
     distinct([row.label for row in rows], "row", where)
     csv = f"baselines/published/{head.published}"
     source = f"{csv.rpartition('/')[0]}/SOURCE.toml"
@@ -89,7 +93,13 @@ def parse(text: str, where: str) -> Artifact:
         levels=levels,
         cells=read_published(printed, csv),
         errata=read(Source, _toml(about, source), source).errata,
+        of_all=head.errata,
+        readings=data.reading,
     )
+    for erratum in head.errata:
+        if erratum not in artifact.errata:
+            valid = ", ".join(artifact.errata)
+            raise UsageError(f"{where}: artifact.errata has {erratum!r}; valid: {valid}")
     for row in rows:
         with located(f"{where}, row {row.label}"):
             _check_parent(artifact, row)
@@ -165,6 +175,8 @@ def _try_runs(artifact: Artifact, where: str) -> None:
     for name, level, problem in (*networks, ("exact", PROTOCOL, artifact.exact_workload)):
         shapes = workload(problem).shapes
         for row in artifact.rows:
+            if row.at(name).left_out:
+                continue
             at = f"{where}, row {row.label}, {name}"
             for sparsity in artifact.sparsities:
                 with located(at):
@@ -255,7 +267,9 @@ def plan(
 ) -> list[Planned]:
     """Every run of the table, in table order; dense runs appear under each sparsity."""
     for label in only:
-        artifact.row(label)
+        if artifact.row(label).at(level).left_out:
+            valid = ", ".join(r.label for r in artifact.rows if not r.at(level).left_out)
+            raise UsageError(f"row {label} is left out at level {level}; valid there: {valid}")
     distinct(only, "row", "--only")
     distinct(sparsities, "sparsity", "--sparsity")
     for sparsity in sparsities:
@@ -270,6 +284,6 @@ def plan(
         )
         for sparsity in (sparsities or artifact.sparsities)
         for row in artifact.rows
-        if not only or row.label in only
+        if (not only or row.label in only) and not row.at(level).left_out
         for seed in seeds
     ]

@@ -69,6 +69,8 @@ def build(
                 published = artifact.cells.get((label, sparsity, name.removesuffix("_last")))
                 cell = _measured(metric, found, done, published, stale, comparable, asked)
                 cells[name] = cell
+                if row.at(level).left_out and not found:
+                    cell.note = f"left out at level {level}"
                 if (label, sparsity) in failures:
                     cell.verdict = Verdict.FAILED
                     cell.note = failures[(label, sparsity)]
@@ -105,6 +107,7 @@ def _measured(
     cell = Cell()
     if published is not None:
         cell.published, cell.published_std = published.published, published.std
+        cell.erratum = published.erratum
     cell.keys = {r.run.seed: r.key for r in done}
     values = {r.run.seed: r.outcome[metric] for r in done if r.outcome[metric] is not None}
     cell.seeds = values

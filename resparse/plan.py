@@ -85,12 +85,13 @@ def text(table: Artifact, options: Options, planned: Sequence[Planned], problem:
         speed, how = options.speed * 1e12, f"stated: {options.speed} TFLOP/s"
     else:
         speed, how = measured_speed(problem)
+    width = max(14, *(len(p.label) for p in planned))
     lines = [
         f"{table.id} at level {options.level}: {len(runs)} runs of {problem.model} on "
         f"{problem.dataset}; it shows {table.level(options.level).shows}",
         f"speed: {speed / 1e12:.4g} TFLOP/s ({how}); the masked engine computes dense FLOPs",
         "",
-        f"{'row':14} {'sparsity':>8} {'runs':>5} {'steps':>9} {'batch':>6} {'FLOPs a run':>12}"
+        f"{'row':{width}} {'sparsity':>8} {'runs':>5} {'steps':>9} {'batch':>6} {'FLOPs a run':>12}"
         f" {'hours a run':>12}",
     ]
 
@@ -109,7 +110,7 @@ def text(table: Artifact, options: Options, planned: Sequence[Planned], problem:
     for (label, sparsity), cell in listed.items():
         recipe, cost = cell[0].recipe, flops(cell[0])
         lines.append(
-            f"{label:14} {sparsity:8} {len(cell):5} {recipe.steps:9,} {recipe.batch_size:6} "
+            f"{label:{width}} {sparsity:8} {len(cell):5} {recipe.steps:9,} {recipe.batch_size:6} "
             f"{cost:12.3g} {cost / speed / 3600:12.4g}"
         )
     total = sum(map(flops, runs))

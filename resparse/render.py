@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from resparse import section
 from resparse.artifact import Artifact, recipe_of
 from resparse.cell import Cell, TableRow
 from resparse.verdict import Verdict
@@ -22,22 +23,9 @@ COLUMNS = {
     "counts": "nnz / maskable / total",
 }
 FIELDS = (
-    "row",
-    "sparsity",
-    "metric",
-    "ours",
-    "std",
-    "n",
-    "seeds",
-    "published",
-    "published_std",
-    "verdict",
-    "frozen_verdict",
-    "erratum",
-    "note",
-    "frozen_note",
-    "keys",
-)
+    "row", "sparsity", "metric", "ours", "std", "n", "seeds", "published", "published_std",
+    "verdict", "frozen_verdict", "erratum", "note", "frozen_note", "keys",
+)  # fmt: skip
 
 
 NET = "paper's net "
@@ -51,6 +39,7 @@ class Report:
     artifact: Artifact
     header: dict[str, str]
     rows: list[TableRow]
+    sections: tuple[section.Section, ...] = ()
 
     @property
     def verdicts(self) -> dict[str, int]:
@@ -155,6 +144,7 @@ def _frozen(cell: Cell) -> list[str]:
 def footnotes(report: Report) -> list[str]:
     """Errata that cells name, and what the reader must know of the numbers."""
     used = {cell.erratum for row in report.rows for cell in row.cells.values() if cell.erratum}
+    used |= set(report.artifact.of_all)
     notes = [f"{name}: {report.artifact.errata[name]}" for name in sorted(used)]
     notes += protocols(report)
     ratios = [c for c in _ratio_cells(report) if c.published]
@@ -216,6 +206,8 @@ def to_terminal(report: Report, console: Console | None = None) -> None:
             if row.sparsity == sparsity:
                 table.add_row(row.label, *("\n".join(lines(row, c)) for c in COLUMNS))
         console.print(table, markup=False)
+    for part in report.sections:
+        section.to_terminal(part, console)
     for note in footnotes(report):
         console.print(note, highlight=False, markup=False)
     console.print(f"cells: {summary(report)}", highlight=False, markup=False)
@@ -232,6 +224,8 @@ def as_markdown(report: Report) -> str:
             if row.sparsity == sparsity:
                 cells = ["<br>".join(_escape(x) for x in lines(row, c)) for c in COLUMNS]
                 text.append("| " + " | ".join([_escape(row.label), *cells]) + " |")
+    for part in report.sections:
+        text += section.as_markdown(part, _escape)
     text += ["", "## Notes", ""] + [f"- {_escape(note)}" for note in footnotes(report)]
     text += ["", f"Cells: {summary(report)}.", ""]
     return "\n".join(text)
@@ -294,6 +288,5 @@ def as_json(report: Report) -> str:
         }
         for row in report.rows
     ]
-    return json.dumps(
-        {"artifact": report.artifact.id, "header": report.header, "rows": rows}, indent=1
-    )
+    whole = {"artifact": report.artifact.id, "header": report.header, "rows": rows}
+    return json.dumps(whole | {"sections": [vars(part) for part in report.sections]}, indent=1)

@@ -32,7 +32,7 @@ def as_svg(report: Report) -> str:
     """What the terminal shows of the first sparsity, as a picture; the same file for one report."""
     first = [row for row in report.rows if row.sparsity == report.rows[0].sparsity]
     console = Console(record=True, width=162, file=io.StringIO(), force_terminal=True)
-    to_terminal(Report(report.artifact, report.header, first), console)
+    to_terminal(Report(report.artifact, report.header, first, report.sections), console)
     svg: str = console.export_svg(
         title="", theme=DEFAULT_TERMINAL_THEME, code_format=SVG, unique_id="table"
     )

@@ -1,5 +1,6 @@
 """The command `reproduce`: plan, check, train what is missing, and report a table."""
 
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from resparse.how import How
 from resparse.progress import Progress
 from resparse.record import Record, RunStore
 from resparse.rehearse import rehearse
+from resparse.rs_section import sections
 from resparse.runner import git, pending, run_all
 from resparse.slots import at_once
 from resparse.verdict import Verdict, exit_code
@@ -166,6 +168,8 @@ def _distinct(values: Iterable[str]) -> str:
 def _distributions(table: Artifact, labels: Sequence[str]) -> str:
     rows = [row for row in table.rows if row.label in labels]
     kinds = dict.fromkeys(row.distribution for row in rows)
+    if len(kinds) == 1:
+        return f"{rows[0].distribution}, all rows"
     named = {kind: [r.label for r in rows if r.distribution == kind] for kind in kinds}
     return "; ".join(f"{kind}: {', '.join(found)}" for kind, found in named.items())
 
@@ -175,7 +179,7 @@ def command(table: Artifact, options: Options) -> str:
     given = [] if options.level == "smoke" else ["--level", options.level]
     given += [] if not options.seeds else ["--seeds", ",".join(map(str, options.seeds))]
     for label in options.only:
-        given += ["--only", label]
+        given += ["--only", shlex.quote(label)]
     for sparsity in options.sparsities:
         given += ["--sparsity", str(sparsity)]
     given += ["--exact-only"] if options.exact_only else []
@@ -220,7 +224,7 @@ def _report(
         "engine": "masked: simulated sparsity, no time is saved",
         "margin": f"{table.margin_pp} percentage points: {table.margin_reason}",
     }
-    report = render.Report(table, header, rows)
+    report = render.Report(table, header, rows, () if options.partial else sections(table))
     if options.json:
         print(render.as_json(report))
     else:

@@ -1,13 +1,17 @@
 """What a table's files hold, typed: rows, levels, the whole artifact."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from resparse.errors import UsageError
 from resparse.published import Cells
 from resparse.reading import Many, Positive, Share, Some, Table, Text
+
+Value = int | float | str  # of an axis
+Coordinates = dict[str, Value]  # axis -> value
+Steps = Annotated[int, Field(gt=0)]
 
 
 class ParentRow(Table):
@@ -18,14 +22,16 @@ class ParentRow(Table):
 
 
 class RowAtLevel(Table):
-    """What a row changes at one level."""
+    """What a row changes at one level; one that is left out there is not trained."""
 
     recipe: dict[str, Any] = Field(default_factory=dict)
     fields: dict[str, Any] = Field(default_factory=dict)
+    coordinates: Coordinates = Field(default_factory=dict)
+    left_out: bool = False
 
 
 class Row(Table):
-    """One row of a table, as its TOML says it."""
+    """One row of a table, as its TOML says it; ``coordinates`` are its point in a sweep."""
 
     label: Text
     method: str
@@ -34,15 +40,72 @@ class Row(Table):
     length: Positive = 1.0
     snapshots: Many[Share] = ()
     parent: ParentRow | None = None
+    coordinates: Coordinates = Field(default_factory=dict)
     levels: dict[str, RowAtLevel] = Field(default_factory=dict)
 
     def at(self, level: str) -> RowAtLevel:
         """What changes at the level, mostly nothing."""
         return self.levels.get(level, RowAtLevel())
 
+    def coordinates_at(self, level: str) -> Coordinates:
+        """The row's point in its sweep by the level's own values: where a figure draws it."""
+        return self.coordinates | self.at(level).coordinates
+
     def fields_at(self, level: str) -> dict[str, Any]:
         """Method fields, those of the level over the row's own."""
         return self.fields | self.at(level).fields
+
+
+class SweepAtLevel(Table):
+    """What a sweep changes at one level.
+
+    ``axes``: the level's own values of an axis, one for each of the sweep's, in their order;
+    ``leave_out``: those of the sweep's values that the level does not train.
+    """
+
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    fields: dict[str, Any] = Field(default_factory=dict)
+    axes: dict[str, Some[Value]] = Field(default_factory=dict)
+    leave_out: dict[str, Some[Value]] = Field(default_factory=dict)
+
+
+class Sweep(Table):
+    """Rows over axes, as a TOML says them: see sweep.py. The label has {axis} for a value."""
+
+    label: Text
+    method: str
+    distribution: str
+    axes: Annotated[dict[str, Some[Value]], Field(min_length=1)]
+    fields: dict[str, Any] = Field(default_factory=dict)
+    length: Positive = 1.0
+    snapshots: Many[Share] = ()
+    parent: ParentRow | None = None
+    levels: dict[str, SweepAtLevel] = Field(default_factory=dict)
+
+    def at(self, level: str) -> SweepAtLevel:
+        """What changes at the level, mostly nothing."""
+        return self.levels.get(level, SweepAtLevel())
+
+
+class Reading(Table):
+    """A protocol that the printed R_s are held against; without ``steps`` the rows' own.
+
+    ``steps`` may be a range [from, to] in which the length is fitted to the print, and
+    ``densities`` may be fitted, one a sparsity. ``stated``: its length is the paper's.
+    """
+
+    says: Text
+    stated: bool = False
+    steps: Steps | Annotated[tuple[Steps, Steps], Field(strict=False)] | None = None
+    densities: Literal["nominal", "fitted"] = "nominal"
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if isinstance(self.steps, tuple) and self.steps[0] >= self.steps[1]:
+            raise ValueError("steps = [from, to], the first below the second")
+        if self.stated and isinstance(self.steps, tuple):
+            raise ValueError("one length as steps, or none, with stated = true")
+        return self
 
 
 class Level(Table):
@@ -64,6 +127,7 @@ class Head(Table):
     sparsities: Some[Share]
     margin_pp: Positive
     margin_reason: Text
+    errata: Many[Text] = ()  # those that concern the whole table; a cell names its own
 
 
 class Exact(Table):
@@ -78,7 +142,15 @@ class File(Table):
     artifact: Head
     exact: Exact
     levels: dict[str, Level]
-    row: Some[dict[str, Any]]
+    row: Some[dict[str, Any]] = ()
+    sweep: Some[dict[str, Any]] = ()
+    reading: Many[Reading] = ()
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Self:
+        if not self.row and not self.sweep:
+            raise ValueError("row is missing; needed: a [[row]] or a [[sweep]]")
+        return self
 
 
 class Source(Table, extra="ignore"):
@@ -102,6 +174,8 @@ class Artifact:
     levels: dict[str, Level]
     cells: Cells
     errata: dict[str, str]
+    of_all: tuple[str, ...] = ()  # the errata that concern the whole table
+    readings: tuple[Reading, ...] = ()
 
     @property
     def id(self) -> str:

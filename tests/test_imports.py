@@ -117,6 +117,13 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "reading": {"resparse.errors"},
         "published": {"resparse.errors", "resparse.reading"},
         "table": {"resparse.errors", "resparse.published", "resparse.reading"},
+        "sweep": {f"resparse.{m}" for m in ("errors", "reading", "recipe", "registry", "table")},
+        "section": set(),
+        "rs_section": {f"resparse.{m}" for m in ("artifact", "cells", "rs_fit", "section")},
+        "rs_fit": {
+            *(f"resparse.{m}" for m in ("artifact", "cells", "distributions", "exact")),
+            *(f"resparse.{m}" for m in ("exploration", "registry", "table", "workloads")),
+        },
         "checkpoint": {"resparse.errors", "resparse.files"},
         "record": {"resparse.errors", "resparse.files", "resparse.holding"},
         "holding": {"resparse.errors", "resparse.files"},

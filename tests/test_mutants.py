@@ -52,6 +52,7 @@ def test_there_are_enough_faults_of_every_module_and_none_is_there_twice():
         | {f"methods/{name}.py" for name in methods - set(DECLARED)},
         "mutants_data": {f"resparse/{file}.py" for file in COVERED_DATA}
         | {f"resparse/models/{name}.py" for name in models},
+        "mutants_sweeps": {f"resparse/{file}.py" for file in ("sweep", "rs_fit", "rs_section")},
     }
     for name, table in TABLES.items():
         files = Counter(fault.file for fault in table.faults)
