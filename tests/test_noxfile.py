@@ -68,11 +68,11 @@ def run_nox(checkout: Path, *args: str, **env: str) -> subprocess.CompletedProce
 
 @pytest.fixture
 def fake_uv(checkout: Path) -> Path:
-    """A uv that makes an environment whose Python prints its arguments and exits with $CODE.
+    """A uv that makes an environment whose Python prints its arguments; resparse exits with $CODE.
 
     It logs its commands; with $BROKEN set, the editable install fails.
     """
-    python = 'echo "args $*"; echo "path ${PYTHONPATH-unset}"; exit ${CODE:-0}'
+    python = 'echo "args $*"; echo "path ${PYTHONPATH-unset}"; [ "$1" != -m ] || exit ${CODE:-0}'
     return executable(
         checkout / "tools" / "uv",
         f"""
@@ -131,8 +131,7 @@ def test_environment_is_made_once_and_shared(checkout: Path, fake_uv: Path) -> N
     folder = checkout / ".nox" / f"env-{load(checkout)['hash']}"
     assert commands == [
         f"venv -q -p 3.11 --allow-existing {folder}",
-        "pip install --compile-bytecode --require-hashes -b requirements/build.lock "
-        "-r requirements/default.lock",
+        "pip install --require-hashes -b requirements/build.lock -r requirements/default.lock",
         "pip install --no-deps --no-build-isolation -e .",
     ]
     on_path = folder / "lib/python3.11/site-packages/resparse-checkout.pth"
