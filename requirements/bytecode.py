@@ -13,8 +13,9 @@ from importlib.util import source_from_cache
 from pathlib import Path
 
 PACKAGES = (
-    *("torch", "torchvision", "sympy", "mpmath", "numpy", "scipy", "pandas", "numba", "llvmlite"),
-    *("pydantic", "rich", "PIL", "_pytest"),
+    *("torch", "torchgen", "torchvision", "triton", "cuda", "sympy", "mpmath", "numba", "llvmlite"),
+    *("numpy", "scipy", "pandas", "matplotlib", "PIL", "fvcore", "iopath", "portalocker", "tqdm"),
+    *("pydantic", "pydantic_core", "rich", "google", "tensorboard", "execnet", "_pytest"),
 )
 LEFT_OUT = re.compile(r"/(tests|testing/_internal)/")  # the latter has syntax of later Pythons
 
