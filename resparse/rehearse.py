@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resparse import registry
 from resparse.artifact import Planned
-from resparse.data import load
+from resparse.data import PREPARED, load
 from resparse.errors import Requeue, RunFailed
 from resparse.how import How
 from resparse.record import Run, RunStore
@@ -20,7 +20,8 @@ _SHORT = {"interval": 2, "begin": 0.0, "end": 2 / 3, "t_end": 1.0}
 
 def shortened(run: Run) -> Run:
     """``run`` with three steps of batch 2 on random images and, if its method moves, one update."""
-    dataset = "random_imagenet" if run.dataset == "imagenet" else run.dataset
+    base = run.dataset.partition(":")[0]
+    dataset = f"random_{base}" if base in ("imagenet", *PREPARED) else run.dataset
     fields = {name: _SHORT.get(name, value) for name, value in run.fields.items()}
     recipe = dataclasses.replace(
         run.recipe, batch_size=2, steps=3, warmup=0, lr_drops=(), lr=min(run.recipe.lr, 0.01)

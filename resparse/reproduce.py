@@ -15,6 +15,7 @@ from resparse.asked import Options
 from resparse.disk import require_room
 from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable
+from resparse.frozen import frozen_lines
 from resparse.how import How
 from resparse.progress import Progress
 from resparse.record import Record, RunStore
@@ -224,6 +225,8 @@ def _report(
         "engine": "masked: simulated sparsity, no time is saved",
         "margin": f"{table.margin_pp} percentage points: {table.margin_reason}",
     }
+    if made and not frozen_lines(table.id, options.level):
+        header["frozen"] = "none: no records of ours to hold these numbers against"
     report = render.Report(table, header, rows, () if options.partial else sections(table))
     if options.json:
         print(render.as_json(report))

@@ -162,8 +162,8 @@ def best_whole(cost: Callable[[int], float], low: int, high: int) -> int:
 
     The cost may have more than one valley, if none is narrower than the grid.
 
-    >>> best_whole(lambda steps: abs(steps - 61_000), 40_000, 100_000)
-    61000
+    >>> best_whole(lambda steps: abs(steps - 62_500), 40_000, 100_000)
+    62500
     """
     places = sorted({round(low + (high - low) * n / (COARSE - 1)) for n in range(COARSE)})
     costs = {place: cost(place) for place in places}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resparse import artifact, registry
+from resparse import artifact, data, registry
 from resparse.errors import RunFailed
 from resparse.rehearse import rehearse
 
@@ -25,6 +25,28 @@ def test_every_row_moves_masks_or_not_as_it_should_and_resumes():
         moves = not any(f"({method}," in line for method in ("dense", "static", "ltr"))
         assert f"{int(moves)} update" in line
         assert "resume" in line
+
+
+def test_images_of_a_dataset_that_is_not_here_are_random_ones_of_its_shape():
+    """ResNet-18 on CIFAR-10: Table 1's paper level, without its data."""
+    table = artifact.load("itop/table1")
+    label = "P 0.5 interval 3000"
+    planned = artifact.plan(table, "paper", "x", seeds=[0], only=[label])
+    said = []
+    rehearse(planned, "cpu", said.append)
+    assert len(said) == 1
+    assert said[0].startswith(
+        f"rehearsed {label} (set_itop, density 0.05): resnet18, 3 steps, 1 up"
+    )
+    assert "558,218 of 11,164,352 weights" in said[0]
+
+
+@pytest.mark.parametrize("dataset", data.PREPARED)
+def test_random_images_have_the_shape_of_their_dataset(dataset):
+    images, shape = data.load(f"random_{dataset}", None), data.describe(dataset)
+    assert (images.classes, images.image_shape) == (shape.classes, shape.image_shape)
+    assert (images.train_size, images.size("val"), images.size("test")) == (8, 4, 4)
+    assert data.source(f"random_{dataset}").name == "synthetic.py"
 
 
 @pytest.mark.parametrize("label", ["Static", "RigL"])

@@ -12,6 +12,7 @@ from resparse.errors import ResparseError, UsageError
 
 if TYPE_CHECKING:
     from resparse.data.spec import Spec
+    from resparse.data.synthetic import Random
 
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W) float32 normalised; labels (N,) int64
 
@@ -48,21 +49,25 @@ class Shape(NamedTuple):
 
 PREPARED = ("cifar10", "cifar100", "cifar10_jpeg75", "tiny_imagenet")  # see prepare.py
 NAMES = ("digits", *PREPARED, "imagenet", "random_imagenet")
+RANDOM = {f"random_{name}": name for name in PREPARED}  # for rehearsals: random images, by shape
 _outside: dict[str, ModuleType] = {}  # by workload: modules with SHAPE and load(root)
 
 
 def add(name: str, module: ModuleType) -> None:
     """Know a dataset from outside; a name of the suite is refused."""
-    if name in NAMES:
+    if name in NAMES or name in RANDOM:
         raise UsageError(f"dataset {name} is one of the suite's; valid: another name")
     _outside[name] = module
 
 
-def _module(name: str) -> ModuleType:
+def _module(name: str) -> "ModuleType | Random":
     from resparse.data import digits, imagenet, synthetic
 
     if name in _outside:
         return _outside[name]
+    if name in RANDOM:
+        shape = describe(RANDOM[name])
+        return synthetic.Random(name, shape._replace(train_size=synthetic.SHAPE.train_size))
     base, _, rest = name.partition(":")
     if rest and base in NAMES:
         raise UsageError(
