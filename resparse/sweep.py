@@ -102,10 +102,15 @@ def _check(sweep: Sweep, places: Mapping[str, str], where: str) -> None:
                 f"{where}: label = {sweep.label!r} is the same for all values of {axis}; valid: "
                 f"one with {{{axis}}}"
             )
-        if axis in sweep.fields:
-            raise UsageError(f"{where}: fields has {axis!r}, an axis; valid: one of the two")
+        _check_set_once(axis, {"fields": sweep.fields}, where)
     for name, level in sweep.levels.items():
         _check_level(sweep, level, places, f"{where}, {name}")
+
+
+def _check_set_once(axis: str, given: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    for what, values in given.items():
+        if axis in values:
+            raise UsageError(f"{where}: {what} has {axis!r}, an axis; valid: one of the two")
 
 
 def _check_level(sweep: Sweep, level: SweepAtLevel, places: Mapping[str, str], where: str) -> None:
@@ -115,6 +120,8 @@ def _check_level(sweep: Sweep, level: SweepAtLevel, places: Mapping[str, str], w
             if axis not in sweep.axes:
                 raise UsageError(f"{where}: {what} has {axis!r}; valid: {', '.join(sweep.axes)}")
             distinct(values, "value", f"{where}: {what}.{axis}")
+    for axis in sweep.axes:
+        _check_set_once(axis, {"fields": level.fields, "recipe": level.recipe}, where)
     for axis, values in level.axes.items():
         if places[axis] == LENGTH:
             raise UsageError(f"{where}: axes has {axis!r}; valid: an axis other than length")

@@ -86,6 +86,9 @@ BAD = [
     (changed(smoke={"leave_out": {"alpha": [0.1, 0.5]}}), ["leaves no point"]),
     (changed(smoke={"leave_out": {"alfa": [0.1]}}), ["leave_out has 'alfa'", "alpha, interval"]),
     (changed(smoke={"leaveout": {}}), ["smoke: unknown key 'leaveout'", "leave_out"]),
+    (changed(smoke={"fields": {"alpha": 0.3}}), ["smoke: fields has 'alpha', an axis"]),
+    (changed(label="{batch_size}", axes={"batch_size": [32]}, smoke={"axes": {}, "leave_out": {}}),
+     ["smoke: recipe has 'batch_size', an axis"]),
     (changed(method="sett"), ["sett"]),
 ]  # fmt: skip
 
