@@ -199,9 +199,10 @@ def conclusions(fits: Sequence[Fit]) -> Iterator[str]:
         yield "None of the other protocols comes closer."
         return
     best = min(closer, key=lambda fit: fit.rms)
+    named = "; ".join(fit.reading.says for fit in closer)
     yield (
-        f"Closer, with numbers fitted to the print, come {len(closer)} others; best "
-        f"{best.reading.says}, {least / best.rms:.0f} times as close by rms."
+        f"Closer, with numbers fitted to the print: {named}. Best is {best.reading.says}, "
+        f"{least / best.rms:.0f} times as close by rms."
     )
     whole = [fit for fit in closer if not fit.beyond]
     lengths = sorted({fit.steps for fit in (whole or closer)})

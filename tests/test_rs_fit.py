@@ -99,7 +99,7 @@ def test_conclusions_by_hand():
         "than expected (-10 to 10 %)."
     )
     assert said[1] == (
-        "Closer, with numbers fitted to the print, come 2 others; best C, 20 times as close by rms."
+        "Closer, with numbers fitted to the print: B; C. Best is C, 20 times as close by rms."
     )
     assert said[2].startswith("But none of them explains every printed value")
     assert "of 2,000 to 3,000 steps: evidence against what is stated, no proof" in said[2]
@@ -109,6 +109,8 @@ def test_conclusions_by_hand():
     assert "of 4,000 to 5,000 steps" in said[2]
     farther = made("F", [0.03, 0.03])
     assert list(conclusions([stated, farther]))[1] == "None of the other protocols comes closer."
+    farthest = made("G", [0.04, 0.04])
+    assert "print: B. Best is B" in list(conclusions([stated, farther, near, farthest]))[1]
 
 
 @pytest.mark.parametrize("best", [40_000, 40_001, 51_234, 99_999, 100_000])
