@@ -7,6 +7,7 @@ from types import ModuleType
 
 from resparse.commands import (
     bench,
+    claims,
     compare,
     data,
     doctor,
@@ -26,6 +27,7 @@ COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
     "run": run,
     "compare": compare,
+    "claims": claims,
     "regression": regression,
     "flops": flops,
     "freeze": freeze,

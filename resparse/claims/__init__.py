@@ -1,0 +1,1 @@
+"""The papers' claims: what each says as data, and what the records say of it."""
