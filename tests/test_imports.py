@@ -116,6 +116,38 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "files": {"resparse.errors"},
         "reading": {"resparse.errors"},
         "published": {"resparse.errors", "resparse.reading"},
+        "claims.point": set(),
+        "claims.support": set(),
+        "claims.evidence": {"resparse.claims.point"},
+        "claims.part": {
+            *(f"resparse.claims.{m}" for m in ("evidence", "point")),
+            *("resparse.errors", "resparse.reading"),
+        },
+        "claims.contrast": {
+            *(f"resparse.claims.{m}" for m in ("evidence", "support")),
+            "resparse.verdict",
+        },
+        "claims.view": {f"resparse.claims.{m}" for m in ("contrast", "evidence", "point")},
+        "claims.shapes": {
+            *(f"resparse.claims.{m}" for m in ("contrast", "evidence", "part", "point")),
+            *(f"resparse.claims.{m}" for m in ("support", "view")),
+            "resparse.schedules",
+        },
+        "claims.sweeps": {
+            f"resparse.claims.{m}"
+            for m in ("contrast", "part", "point", "shapes", "support", "view")
+        },
+        "claims.claim": {"resparse.claims.part", "resparse.errors", "resparse.reading"},
+        "claims.judge": {
+            *(f"resparse.claims.{m}" for m in ("claim", "evidence", "part", "point", "shapes")),
+            *(f"resparse.claims.{m}" for m in ("support", "sweeps", "view")),
+            *("resparse.errors", "resparse.verdict"),
+        },
+        "claims.printed": {
+            *(f"resparse.claims.{m}" for m in ("claim", "evidence", "point")),
+            *(f"resparse.{m}" for m in ("errors", "published", "reading")),
+        },
+        "claims.listing": {f"resparse.claims.{m}" for m in ("claim", "evidence", "judge")},
         "table": {"resparse.errors", "resparse.published", "resparse.reading"},
         "sweep": {f"resparse.{m}" for m in ("errors", "reading", "recipe", "registry", "table")},
         "section": set(),
@@ -191,6 +223,7 @@ def test_the_core_needs_torch_alone(module):
     [
         *("record", "files", "errors", "verdict", "holding", "heartbeat", "history", "standing"),
         *("cluster", "slurm", "slurm_job"),
+        *(f"claims.{m}" for m in ("judge", "contrast", "printed", "listing")),
     ],
 )
 def test_no_torch_where_none_is_needed(module):

@@ -93,7 +93,7 @@ def papers() -> list[str]:
 
 
 def load(paper: str) -> list[Claim]:
-    """All claims of a paper, file by file; raises UsageError for a bad file or an id given twice."""
+    """All claims of a paper, by file; raises UsageError for a bad file or an id given twice."""
     if not (ROOT / "benchmarks").is_dir():
         raise Missing(f"no folder {ROOT / 'benchmarks'}: claims are read from a checkout")
     if paper not in papers():

@@ -21,6 +21,11 @@ class Term(NamedTuple):
     weight: float
     cell: Cell
 
+    def said(self) -> str:
+        """For people, without the sign: ``1.25 x rs of SET``."""
+        times = abs(self.weight)
+        return self.cell.said() if times == 1 else f"{times:g} x {self.cell.said()}"
+
 
 @dataclass(frozen=True)
 class Spread:

@@ -77,9 +77,7 @@ class Evidence:
                 and cell.point.artifact in artifacts
                 and cell.metric in wanted
             ),
-            tuple(
-                (at, p) for at, p in self.planned if at == level and p.artifact in artifacts
-            ),
+            tuple((at, p) for at, p in self.planned if at == level and p.artifact in artifacts),
         )
 
     def problems(self) -> list[str]:
@@ -166,6 +164,4 @@ def _differences(left: Cell, right: Cell) -> tuple[tuple[int, float], ...]:
     """Seed by seed; a seed that one of them lacks is nan, which is refused, never left out."""
     ours, theirs = dict(left.values), dict(right.values)
     seeds = sorted({*ours, *theirs})
-    return tuple(
-        (seed, ours.get(seed, math.nan) - theirs.get(seed, math.nan)) for seed in seeds
-    )
+    return tuple((seed, ours.get(seed, math.nan) - theirs.get(seed, math.nan)) for seed in seeds)

@@ -58,10 +58,7 @@ TESTS: dict[str, Callable[[Any, View, Where], Support]] = {
     },
     **{name: getattr(shapes, name) for name in ("best", "saturates", "threshold", "bound")},
     "agree": shapes.agree,
-    **{
-        name: getattr(sweeps, name)
-        for name in ("higher", "wider", "further", "loses", "sooner")
-    },
+    **{name: getattr(sweeps, name) for name in ("higher", "wider", "further", "loses", "sooner")},
 }
 
 

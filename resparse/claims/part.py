@@ -34,7 +34,9 @@ def _filter(table: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(value, Mapping) and not value.keys() <= set(RANGE):
             raise ValueError(f"a range of {', '.join(RANGE)}")
         elif not _of_axis(key, value):
-            raise ValueError(f"{key} a {'text' if key in NAMES else 'number'} or several; {value!r}")
+            raise ValueError(
+                f"{key} a {'text' if key in NAMES else 'number'} or several; {value!r}"
+            )
     return table
 
 
@@ -187,7 +189,7 @@ class Saturates(Part):
 
 
 class Threshold(Part):
-    """Some interval and R_s, from which on ``least`` or more points of ``left`` all match ``right``.
+    """Some interval and R_s from which on ``least`` or more points of ``left`` match ``right``.
 
     Matching: above it, less ``tolerance``.
     """
@@ -199,7 +201,7 @@ class Threshold(Part):
 
 
 class Bound(Part):
-    """R_s is at most density x (1 + the sum of the drop fractions over all updates of ``steps``)."""
+    """R_s is at most density x (1 + the sum of the drop fractions of all updates in ``steps``)."""
 
     of: Filter
     steps: Annotated[int, Field(ge=1)]

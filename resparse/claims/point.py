@@ -15,7 +15,8 @@ class Point:
     """Where in an experiment a number belongs; None: the point has no such axis.
 
     ``method`` is the paper's label (Static, SET, SNIP-SET-ITOP, SET-stopped). ``length`` counts
-    typical trainings, ``interval`` and ``steps`` optimizer steps, ``sparsity`` and ``alpha`` shares.
+    typical trainings, ``interval`` and ``steps`` optimizer steps; ``sparsity`` and ``alpha`` are
+    shares.
     """
 
     artifact: str

@@ -55,7 +55,7 @@ def cells_of(published: Cells, table: str, rows: Rows, where: str) -> list[Cell]
 
 
 def intervals_of(text: str, where: str) -> list[Cell]:
-    """The cells of the tables of hyperparameters; raises UsageError naming the line that is wrong."""
+    """The cells of the tables of hyperparameters; raises UsageError naming the line at fault."""
     head, *lines = list(csv.reader(text.splitlines())) or [[]]
     if head != COLUMNS:
         raise UsageError(f"{where}:1: columns {','.join(head)}; valid: {','.join(COLUMNS)}")

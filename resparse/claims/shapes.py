@@ -46,9 +46,9 @@ def _two(view: View, part: Above | Below | Equal, at: Where) -> tuple[Term, Term
     left = view.term(part.left, part.metric, at)
     if part.right is None:
         right = _constant(part.value, left.cell)
-        return left, right, f"{left.cell.said()} - {part.value:g}"
+        return left, right, f"{left.said()} - {part.value:g}"
     right = view.term(part.right, part.metric, at)
-    return left, right, f"{left.cell.said()} - {right.cell.said()}"
+    return left, right, f"{left.said()} - {right.said()}"
 
 
 def minus(term: Term) -> Term:
@@ -91,7 +91,7 @@ def _walked(part: Along, view: View, at: Where) -> list[Term]:
 
 def over(first: Term, second: Term, margin: float, view: View) -> Support:
     """The first above the second by more than the margin."""
-    text = f"{first.cell.said()} - {second.cell.said()}"
+    text = f"{first.said()} - {second.said()}"
     return exceeds([first, minus(second)], margin, view.spread, text)
 
 
@@ -203,9 +203,7 @@ def saturates(part: Saturates, view: View, at: Where) -> Support:
     except ValueError as error:
         raise Gap(str(error)) from error
     level = [
-        about_equal(
-            [b, minus(a)], part.margin, view.spread, f"{b.cell.said()} - {a.cell.said()}"
-        )
+        about_equal([b, minus(a)], part.margin, view.spread, f"{b.said()} - {a.said()}")
         for a, b in pairwise(flat)
     ]
     return all_of([grows, *level])
@@ -243,9 +241,7 @@ def threshold(part: Threshold, view: View, at: Where) -> Support:
 
 
 def _matches(cell: Cell, part: Threshold, view: View, at: Where) -> Support:
-    return over(
-        Term(1.0, cell), view.term(part.right, part.metric, at), -part.tolerance, view
-    )
+    return over(Term(1.0, cell), view.term(part.right, part.metric, at), -part.tolerance, view)
 
 
 def explored_bound(density: float, alpha: float, interval: float, steps: float) -> float:
@@ -282,5 +278,5 @@ def agree(part: Agree, view: View, at: Where) -> Support:
     left, right = (view.term(table, part.metric, at) for table in (part.left, part.right))
     stds = [view.term(table, f"{part.metric}_std", at) for table in (part.left, part.right)]
     margin = sum(term.cell.mean for term in stds)
-    text = f"{left.cell.said()} - {right.cell.said()}"
+    text = f"{left.said()} - {right.said()}"
     return about_equal([left, minus(right)], margin, view.spread, text)

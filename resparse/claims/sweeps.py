@@ -68,10 +68,7 @@ def loses(part: Loses, view: View, at: Where) -> Support:
     """max - last of left > max - last of right: some point of left falls by more than any."""
     left, right = _both(part, view, at, part.walk)
     return any_of(
-        [
-            all_of([_apart(a, left[-1], c, right[-1], view) for c in right[:-1]])
-            for a in left[:-1]
-        ]
+        [all_of([_apart(a, left[-1], c, right[-1], view) for c in right[:-1]]) for a in left[:-1]]
     )
 
 
