@@ -138,3 +138,46 @@ def test_sweeps_of_two_lengths_are_not_compared():
     kept = [c for c in found.cells if (c.point.method, c.point.interval) != ("Static", 100)]
     judgement = judge(only(part), Evidence(tuple(kept)), "paper")
     assert judgement.why == "interval 100 in one of two sweeps; valid: in both"
+
+
+def judged(part, means, rs=None):
+    """The verdict on a sweep over lengths 1, 2, 4, 8 with these means, against Dense at 60."""
+    run = points("figure3", "SET", length=(1, 2, 4, 8), interval=1500)
+    dense = points("figure3", "Dense")
+    place = {1: 0, 2: 1, 4: 2, 8: 3}
+    found = evidence(
+        cells(run, "top1", lambda p: means[place[p.length]]),
+        cells(run, "rs", lambda p: (rs or (0.5, 0.8, 0.995, 0.999))[place[p.length]]),
+        cells(dense, "top1", 60.0),
+    )
+    reason = {"margin_reason": '"half a point is chance"'}
+    return judge(only(part, **reason), found, "paper")
+
+
+TREND = '{ test = "trend", of = { method = "SET" }, along = "length", walk = "up", goes = "up", step = 0.5 }'  # noqa: E501
+FLAT = (
+    '{ test = "saturates", of = { method = "SET" }, along = "length", full = 0.99, margin = 0.5 }'
+)
+FROM = '{ test = "threshold", left = { method = "SET" }, right = { method = "Dense" }, tolerance = 0.5, least = 2 }'  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("part", "means", "verdict"),
+    [
+        (TREND, (60, 61, 61, 62), "CONFIRMED"),
+        (TREND, (60, 64, 61, 62), "CONTRADICTED"),  # the ends rise, the middle falls
+        (FLAT, (60, 61, 62, 62), "CONFIRMED"),
+        (FLAT, (60, 61, 62, 65), "CONTRADICTED"),  # it goes on rising at full R_s
+        (FROM, (50, 50, 60, 60), "CONFIRMED"),
+        (FROM, (50, 50, 50, 60), "CONTRADICTED"),  # one lucky point is no threshold
+    ],
+)
+def test_a_sweep_is_judged_by_all_of_its_points(part, means, verdict):
+    judgement = judged(part, means)
+    assert judgement.verdict == verdict, judgement.why
+
+
+def test_a_plateau_needs_two_points():
+    judgement = judged(FLAT, (60, 61, 62, 63), rs=(0.5, 0.6, 0.7, 0.995))
+    assert judgement.verdict == "NOT RUN"
+    assert "3 points with R_s below 0.99 and 1 from it" in judgement.why

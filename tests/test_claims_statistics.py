@@ -170,3 +170,10 @@ def test_a_seed_without_its_other_half_is_refused():
     half = [Cell(**{**vars(whole[0]), "values": whole[0].values[:2]})]
     found = evidence(cells(run, "top1", 60.0), half).with_derived()
     assert any("seed 2 is nan" in problem for problem in found.problems())
+
+
+def test_the_error_of_a_multiple_is_a_multiple_of_the_error():
+    spread = spread_of([A, B])
+    once = exceeds([Term(1, A), Term(-1, B)], 0.0, spread, "")
+    twice = exceeds([Term(2, A), Term(-2, B)], 0.0, spread, "")
+    assert twice.p_for == pytest.approx(once.p_for)
