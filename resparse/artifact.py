@@ -1,6 +1,5 @@
 """A table or figure as data: TOML -> rows -> Runs, everything resolved and checked beforehand."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from resparse import registry
 from resparse.configure import make_run
 from resparse.distributions import DISTRIBUTIONS, layer_counts
 from resparse.errors import Missing, UsageError
-from resparse.published import check_cells, read_published
-from resparse.reading import distinct, located, read, read_text
+from resparse.published import Cells, check_cells, read_published
+from resparse.reading import distinct, located, read, read_text, toml
 from resparse.record import Recipe, Run
 from resparse.sweep import expand
 from resparse.table import Artifact, File, Level, Row, RowAtLevel, Source
@@ -19,7 +18,7 @@ from resparse.workloads import workload
 
 __all__ = [
     "PROTOCOL", "ROOT", "Artifact", "Level", "Planned", "Row", "check_seeds", "check_sparsity",
-    "load", "names", "parse", "plan", "plan_row", "recipe_of",
+    "load", "names", "panels", "parse", "plan", "plan_row", "recipe_of",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,8 +35,17 @@ class Planned:
 
 
 def names() -> list[str]:
-    """All artifacts of this checkout."""
-    files = (path.relative_to(ROOT / "benchmarks") for path in _folder().glob("*/*.toml"))
+    """All tables and figures of this checkout."""
+    return _names("*/*.toml")
+
+
+def panels() -> list[str]:
+    """All panels of figures, like itop/panels/figure3_mlp: each is reproduced like a table."""
+    return _names("*/panels/*.toml")
+
+
+def _names(pattern: str) -> list[str]:
+    files = (path.relative_to(ROOT / "benchmarks") for path in _folder().glob(pattern))
     return sorted(str(file)[:-5] for file in files if file.parts[0] != "compare")
 
 
@@ -50,7 +58,7 @@ def _folder() -> Path:
 
 def load(name: str) -> Artifact:
     """Read benchmarks/<name>.toml; raises UsageError naming file and key for anything invalid."""
-    if name not in names():
+    if name not in (*names(), *panels()):
         raise UsageError(f"unknown table or figure {name!r}; valid: {', '.join(names())}")
     where = f"benchmarks/{name}.toml"
     artifact = parse(read_text(ROOT / where, where), where)
@@ -61,7 +69,7 @@ def load(name: str) -> Artifact:
 
 def parse(text: str, where: str) -> Artifact:
     """The artifact described by ``text``, every name in it resolved and every run planned once."""
-    data = read(File, _toml(text, where), where)
+    data = read(File, toml(text, where), where)
     head, levels = data.artifact, data.levels
     for name, level in levels.items():
         check_seeds(level.seeds, f"{where}: levels.{name}.seeds")
@@ -77,10 +85,12 @@ def parse(text: str, where: str) -> Artifact:
         tables += expand(table, n, tuple(levels), where)
     rows = tuple(_row(table, n, tuple(levels), where) for n, table in enumerate(tables, start=1))
     distinct([row.label for row in rows], "row", where)
-    csv = f"baselines/published/{head.published}"
+    csv = f"baselines/published/{head.published or f'{head.paper}/'}"
     source = f"{csv.rpartition('/')[0]}/SOURCE.toml"
     with located(f"{where}: artifact.published = {head.published!r}"):
-        printed, about = read_text(ROOT / csv, csv), read_text(ROOT / source, source)
+        about = read_text(ROOT / source, source)
+        printed = None if head.published is None else read_text(ROOT / csv, csv)
+    cells = Cells() if printed is None else read_published(printed, csv)
     artifact = Artifact(
         paper=head.paper,
         name=head.name,
@@ -91,8 +101,8 @@ def parse(text: str, where: str) -> Artifact:
         exact_workload=data.exact.workload,
         rows=rows,
         levels=levels,
-        cells=read_published(printed, csv),
-        errata=read(Source, _toml(about, source), source).errata,
+        cells=cells,
+        errata=read(Source, toml(about, source), source).errata,
         of_all=head.errata,
         readings=data.reading,
     )
@@ -109,11 +119,6 @@ def parse(text: str, where: str) -> Artifact:
         artifact.cells, csv, rows=explored, sparsities=head.sparsities, errata=artifact.errata
     )
     return artifact
-
-
-def _toml(text: str, where: str) -> dict[str, Any]:
-    with located(where):  # a TOMLDecodeError is a ValueError
-        return tomllib.loads(text)
 
 
 def _row(table: dict[str, Any], number: int, levels: tuple[str, ...], where: str) -> Row:
@@ -253,6 +258,7 @@ def plan_row(
         parent=parent,
         start_step=start,
         snapshots=snapshots,
+        engine=artifact.level(level).engine,
     )
 
 

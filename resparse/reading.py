@@ -1,6 +1,7 @@
 """Typed reading of what people write: pydantic checks it, one sentence says what is wrong."""
 
 import re
+import tomllib
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,6 +122,12 @@ def located(where: str) -> Iterator[None]:
         yield
     except (UsageError, ValueError) as error:
         raise UsageError(f"{where}: {error}") from error
+
+
+def toml(text: str, where: str) -> dict[str, Any]:
+    """The tables of a text; raises UsageError where it is not TOML."""
+    with located(where):  # a TOMLDecodeError is a ValueError
+        return tomllib.loads(text)
 
 
 def distinct(values: Iterable[Hashable], what: str, where: str) -> None:

@@ -165,8 +165,9 @@ def footnotes(report: Report) -> list[str]:
 def protocols(report: Report) -> list[str]:
     """What dense training costs by each of the table's own lengths: one line a (steps, batch)."""
     table = report.artifact
-    totals = [r.cells["test_flops_total"].value for r in report.rows if r.label == "Dense"]
-    if not totals or not totals[0]:
+    dense = next((r.cells for r in report.rows if r.label == "Dense"), {})
+    total = dense["test_flops_total"].value if "test_flops_total" in dense else None
+    if not total:
         return []
     lengths: dict[tuple[int, int], list[str]] = {}
     for row in table.rows:
@@ -176,7 +177,7 @@ def protocols(report: Report) -> list[str]:
     images = workload(table.exact_workload).train_size
     return [
         f"Dense training by the protocol of {', '.join(labels)}: {steps:,} steps of {batch} images "
-        f"({steps * batch / images:.2f} epochs) cost {3 * totals[0] * steps * batch:.4g} FLOPs."
+        f"({steps * batch / images:.2f} epochs) cost {3 * total * steps * batch:.4g} FLOPs."
         for (steps, batch), labels in lengths.items()
     ]
 

@@ -28,6 +28,10 @@ from resparse.worker import code_of
 from resparse.workloads import Workload, workload
 
 CODE = ("resparse", "methods", "benchmarks", "requirements", "pyproject.toml", "noxfile.py")
+ENGINES = {
+    "masked": "masked: simulated sparsity, no time is saved",
+    "auto": "auto: weights stored where their masks are, in layers where that is quicker",
+}
 
 
 def reproduce(options: Options) -> int:
@@ -184,6 +188,8 @@ def command(table: Artifact, options: Options) -> str:
     for sparsity in options.sparsities:
         given += ["--sparsity", str(sparsity)]
     given += ["--exact-only"] if options.exact_only else []
+    if "/" in table.name:  # a panel of a figure has no session of its own
+        return " ".join([f"resparse reproduce {table.id}", *given])
     return " ".join([f"nox -s {table.name}", *(["--", *given] if given else [])])
 
 
@@ -222,7 +228,7 @@ def _report(
         "level": "exact columns only" if exact else f"{options.level} ({level.workload})",
         "what it shows": shows,
         "distribution": _distributions(table, labels),
-        "engine": "masked: simulated sparsity, no time is saved",
+        "engine": ENGINES[level.engine],
         "margin": f"{table.margin_pp} percentage points: {table.margin_reason}",
     }
     if made and not frozen_lines(table.id, options.level):
@@ -235,7 +241,7 @@ def _report(
     unfinished = options.slurm is not None and any(None in found for found in records.values())
     if not (options.partial or unfinished):
         folder = options.out / table.paper
-        require_writable(folder)
+        require_writable((folder / table.name).parent)
         suffix = "-exact" if exact else "" if options.level == "smoke" else f"-{options.level}"
         paths = report_files.write(report, folder, table.name + suffix)
         if not options.json:

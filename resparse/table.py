@@ -109,9 +109,10 @@ class Reading(Table):
 
 
 class Level(Table):
-    """How much of the paper a level trains."""
+    """How much of the paper a level trains, and what computes it."""
 
     workload: str
+    engine: Literal["masked", "auto"] = "masked"  # auto: sparse layers where they pay
     seeds: Some[int]
     shows: Text
     frozen_seeds: Annotated[int, Field(ge=0)] = 0
@@ -123,7 +124,7 @@ class Head(Table):
     paper: Text
     name: Text
     title: Text
-    published: Text
+    published: Text | None = None  # a CSV of baselines/published/; figures print no numbers
     sparsities: Some[Share]
     margin_pp: Positive
     margin_reason: Text

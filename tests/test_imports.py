@@ -150,6 +150,8 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "claims.listing": {f"resparse.claims.{m}" for m in ("claim", "evidence", "judge")},
         "table": {"resparse.errors", "resparse.published", "resparse.reading"},
         "sweep": {f"resparse.{m}" for m in ("errors", "reading", "recipe", "registry", "table")},
+        "figure": {f"resparse.{m}" for m in ("artifact", "errors", "reading")},
+        "figure_draw": {"resparse.figure", "resparse.files"},
         "section": set(),
         "rs_section": {f"resparse.{m}" for m in ("artifact", "cells", "rs_fit", "section")},
         "rs_fit": {

@@ -64,15 +64,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Check what the command line says, then reproduce."""
+    from resparse import figure
     from resparse.artifact import ROOT, check_seeds, check_sparsity, load
     from resparse.asked import Options
     from resparse.exact import require_computable
     from resparse.reproduce import gpu_lacks, reproduce
+    from resparse.reproduce_figure import reproduce_figure
 
     _require_used(given)
     cluster = _cluster(given)
-    table = load(given.artifact)
-    table.level(given.level)
+    drawn = figure.is_figure(given.artifact)
+    panels = figure.load(given.artifact).panels if drawn else ()
+    tables = [panel.artifact for panel in panels] or [load(given.artifact)]
+    for table in tables:
+        table.level(given.level)
     wanted = options.numbers(given.seeds, int, "--seeds")
     seeds = check_seeds(wanted, "--seeds") if given.seeds else None
     if given.rehearse and seeds and len(seeds) > 1:
@@ -82,8 +87,9 @@ def execute(given: argparse.Namespace) -> int:
     if given.rehearse and given.device == "cuda" and gpu_lacks():
         raise Missing(f"--rehearse cannot run on --device cuda: {'; '.join(gpu_lacks())}")
     if not (given.plan or given.exact_only or given.from_records):  # before anything is trained
-        require_computable(table, given.only or [row.label for row in table.rows])
-    return reproduce(
+        for table in tables:
+            require_computable(table, given.only or [row.label for row in table.rows])
+    return (reproduce_figure if drawn else reproduce)(
         Options(
             name=given.artifact,
             level=given.level,

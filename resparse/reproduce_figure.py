@@ -1,0 +1,73 @@
+"""The command `reproduce` for a figure: each panel like a table, then the picture of all."""
+
+import contextlib
+import io
+import json
+from dataclasses import replace
+
+from resparse import figure as figures
+from resparse import figure_draw
+from resparse.asked import Options
+from resparse.errors import UsageError, worst
+from resparse.figure import Figure, Panel
+from resparse.files import require_writable, write_atomic
+from resparse.reproduce import reproduce
+
+
+def reproduce_figure(options: Options) -> int:
+    """Do what ``options`` ask of every panel; returns the worst exit code.
+
+    Runs that panels share are trained once. The picture is drawn where the panels' own files are
+    written, and of those alone. Raises UsageError for a choice of rows: they are a panel's.
+    """
+    figure = figures.load(options.name)
+    if options.only or options.sparsities:
+        chosen = "--only" if options.only else "--sparsity"
+        valid = ", ".join(panel.id for panel in figure.panels)
+        raise UsageError(f"{chosen} with {figure.id}; valid: with one of its panels, {valid}")
+    codes, said = [], []
+    for panel in figure.panels:
+        heard = io.StringIO()
+        with contextlib.redirect_stdout(heard) if options.json else contextlib.nullcontext():
+            codes.append(reproduce(replace(options, name=panel.id)))
+        said.append(heard.getvalue())
+    files = []
+    if not (options.partial or options.plan_only or options.rehearse or options.exact_only):
+        files = [] if options.slurm else _write(figure, options)
+    if options.json:
+        panels = [json.loads(text) for text in said if text]
+        print(json.dumps({"figure": figure.id, "panels": panels, "files": files}, indent=1))
+    elif files:
+        print(f"written: {', '.join(files)}")
+    return worst(codes)
+
+
+def _write(figure: Figure, options: Options) -> list[str]:
+    """The picture as SVG and PNG, and the page that holds it."""
+    folder = options.out / figure.drawn.paper
+    require_writable(folder)
+    found = [figures.points(figure, panel, options.level, folder) for panel in figure.panels]
+    name = figure.drawn.name + ("" if options.level == "smoke" else f"-{options.level}")
+    paths = figure_draw.write(figure, found, folder, name)
+    page = folder / f"{name}.md"
+    write_atomic(page, _page(figure, options.level, name))
+    return [str(path) for path in (*paths, page)]
+
+
+def _page(figure: Figure, level: str, name: str) -> str:
+    """Markdown: the picture, what it shows, and where each panel's numbers are."""
+    lines = [f"# {figure.drawn.title}", "", f"![{figure.drawn.title}, level {level}]({name}.svg)"]
+    lines += ["", f"{figure.drawn.says}.", "", "| panel | level | what it shows | numbers |"]
+    lines += ["|---|---|---|---|"]
+    lines += [_line(panel, level) for panel in figure.panels]
+    given = "" if level == "smoke" else f" -- --level {level}"
+    lines += ["", f"Made by `nox -s {figure.drawn.name}{given}`; a panel alone by the command in"]
+    lines += ["its page. Bands are one standard deviation over seeds to either side of the mean."]
+    return "\n".join([*lines, ""])
+
+
+def _line(panel: Panel, level: str) -> str:
+    name = panel.artifact.name + ("" if level == "smoke" else f"-{level}")
+    at = panel.artifact.level(level)
+    links = f"[cells]({name}.md), [CSV]({name}.csv)"
+    return f"| {panel.artifact.title} | {level} ({at.workload}) | {at.shows} | {links} |"

@@ -1,0 +1,194 @@
+"""Figures: panels that are tables, points read from what those write, pictures of the points."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from resparse import artifact, figure, figure_draw, reproduce_figure
+from resparse.asked import Options
+from resparse.errors import Missing, UsageError
+
+NAME = "itop/figure3"
+LINE = "{row},{sparsity},{metric},{ours},{std},3,{seeds},,,NO REFERENCE,,,,,\n"
+HEAD = (
+    "row,sparsity,metric,ours,std,n,seeds,published,published_std,verdict,frozen_verdict,erratum,"
+    "note,frozen_note,keys\n"
+)
+
+
+def line(row: str, sparsity: float, metric: str, ours: float | str, std: float | str = "") -> str:
+    seeds = "0:1 1:1 2:1" if ours != "" else ""
+    return LINE.format(row=row, sparsity=sparsity, metric=metric, ours=ours, std=std, seeds=seeds)
+
+
+def made(panel: figure.Panel, folder: Path) -> None:
+    """What a report of the panel's smoke level writes: made-up numbers, one run of SET missing."""
+    text = HEAD
+    for sparsity in panel.artifact.sparsities:
+        for n, row in enumerate(panel.artifact.rows):
+            lost = row.at("smoke").left_out or (row.label.endswith(" 800") and sparsity == 0.8)
+            text += line(row.label, sparsity, "top1_last", "" if lost else 90 - n - sparsity, 0.5)
+            if row.method == "dense":
+                text += line(row.label, sparsity, "rs", 1.0)
+            elif not lost:
+                text += line(row.label, sparsity, "rs", 0.99)  # of the paper's network: not drawn
+                text += line(row.label, sparsity, "rs_trained_here", 0.5 + n / 100)
+    file = folder / f"{panel.artifact.name}.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Figure 3 and its points from made-up CSVs."""
+    found = figure.load(NAME)
+    for panel in found.panels:
+        made(panel, tmp_path / "itop")
+    each = [figure.points(found, panel, "smoke", tmp_path / "itop") for panel in found.panels]
+    return found, each, tmp_path
+
+
+def test_a_figure_is_told_from_a_table():
+    assert figure.is_figure(NAME)
+    assert not figure.is_figure("itop/table2")
+    assert not figure.is_figure("itop/panels/figure3_mlp")
+    with pytest.raises(UsageError, match="unknown table or figure 'itop/figure33'"):
+        figure.is_figure("itop/figure33")
+
+
+def test_all_panels_of_the_checkout_belong_to_a_figure():
+    figures = [figure.load(name) for name in artifact.names() if figure.is_figure(name)]
+    assert sorted(panel.id for f in figures for panel in f.panels) == artifact.panels()
+
+
+def test_panels_share_the_runs_that_are_equal():
+    """At smoke both convolutional panels are of one small network: trained once."""
+    keys = []
+    for panel in figure.load(NAME).panels:
+        planned = artifact.plan(panel.artifact, "smoke", "unread", seeds=[0, 1, 2])
+        keys.append({p.run.key for p in planned})
+    assert keys[1] == keys[2]
+    assert not keys[0] & keys[1]
+    assert [len(k) for k in keys] == [57, 57, 57]  # 3 seeds of dense, and of 3 x (static, 5 SET)
+
+
+def test_the_mini_level_is_a_tenth_of_the_paper_and_sparse_where_that_pays():
+    table = figure.load(NAME).panels[0].artifact
+    runs = {
+        level: {
+            p.label: p.run
+            for p in artifact.plan(table, level, "unread", seeds=[0], sparsities=[0.95])
+        }
+        for level in ("mini", "paper")
+    }
+    assert list(runs["mini"]) == list(runs["paper"])
+    for label, mini in runs["mini"].items():
+        paper = runs["paper"][label]
+        assert (mini.engine, paper.engine) == ("auto", "masked")
+        assert (mini.recipe.steps, paper.recipe.steps) == (7_020, 70_200)
+        assert mini.recipe.lr_drops == (2_401, 4_802)
+        if "interval" in paper.fields:
+            assert mini.fields["interval"] * 10 == paper.fields["interval"]
+
+
+def test_points_are_what_the_cells_say(drawn):
+    found, (points, *_), _ = drawn
+    at = [(p.method, p.x) for p in points if p.sparsity == 0.9]
+    swept = [("set_itop", x) for x in (150.0, 25.0, 10.0, 3.0, 1.0)]
+    assert at == [("dense", None), ("static", None), *swept]
+    assert len(points) == 3 * 7 - 1  # one has no accuracy
+    first = next(p for p in points if p.x == 150.0 and p.sparsity == 0.8)
+    assert first == figure.Point("set_itop", 0.8, 150.0, 87.2, 0.5, 0.52, 3)
+    assert found.drawn.axis == "interval"
+
+
+def test_points_that_no_report_has_written_are_missing(tmp_path):
+    found = figure.load(NAME)
+    with pytest.raises(Missing, match=r"figure3_mlp.csv: resparse reproduce .*figure3_mlp --level"):
+        figure.points(found, found.panels[0], "smoke", tmp_path)
+
+
+def test_a_picture_follows_from_its_points(drawn):
+    found, each, _ = drawn
+    svg, png = figure_draw.draw(found, each)
+    assert (svg, png) == figure_draw.draw(found, each)
+    assert png.startswith(b"\x89PNG")
+    root = ElementTree.fromstring(svg)
+    axes = [e for e in root.iter() if e.get("id", "").startswith("axes_")]
+    assert len(axes) == 3 * (1 + 3 + 3)  # accuracy, a sparsity each, R_s on each of those
+    other = [[p._replace(top1=p.top1 + 1) for p in each[0]], *each[1:]]
+    assert figure_draw.draw(found, other)[0] != svg
+
+
+def test_a_band_is_a_standard_deviation_to_either_side(drawn, monkeypatch):
+    from matplotlib.axes import Axes
+
+    found, each, _ = drawn
+    bands = []
+    monkeypatch.setattr(
+        Axes, "fill_between", lambda _, x, low, high, **k: bands.append((x, low, high))
+    )
+    figure_draw.draw(found, each)
+    x, low, high = next(band for band in bands if len(band[0]) == 5)
+    assert x == [1.0, 3.0, 10.0, 25.0, 150.0]
+    assert [b - a for a, b in zip(low, high, strict=True)] == [1.0] * 5
+
+
+def test_reproduced_panel_by_panel_then_drawn(monkeypatch, tmp_path, capsys):
+    asked = []
+
+    def panel(options):
+        asked.append(options.name)
+        found = next(p for p in figure.load(NAME).panels if p.id == options.name)
+        made(found, tmp_path / "itop")
+        print(json.dumps({"artifact": options.name}))
+        return 2 if options.name.endswith("vgg16") else 0
+
+    monkeypatch.setattr(reproduce_figure, "reproduce", panel)
+    options = Options(name=NAME, out=tmp_path, json=True)
+    assert reproduce_figure.reproduce_figure(options) == 2
+    said = json.loads(capsys.readouterr().out)
+    assert [p["artifact"] for p in said["panels"]] == asked
+    assert asked == [f"itop/panels/figure3_{net}" for net in ("mlp", "vgg16", "resnet34")]
+    assert {Path(f).name for f in said["files"]} == {"figure3.svg", "figure3.png", "figure3.md"}
+    assert "panels/figure3_mlp.csv" in (tmp_path / "itop/figure3.md").read_text()
+    shutil.rmtree(tmp_path / "itop")
+    part = replace(options, seeds=(0,))  # a part writes no files, so nothing is drawn
+    assert reproduce_figure.reproduce_figure(part) == 2
+    assert json.loads(capsys.readouterr().out)["files"] == []
+
+
+def test_rows_are_chosen_of_a_panel():
+    with pytest.raises(UsageError, match=r"--only with itop/figure3; valid: with one of its"):
+        reproduce_figure.reproduce_figure(Options(name=NAME, only=("Dense",)))
+    with pytest.raises(UsageError, match=r"--sparsity with itop/figure3"):
+        reproduce_figure.reproduce_figure(Options(name=NAME, sparsities=(0.9,)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('axis = "interval"', 'axis = "batch_size"', "axis = 'batch_size', which no sweep of"),
+        ('static = "static", ', "", "names has no 'static', a method of itop/panels/figure3_mlp"),
+        ('"figure3_vgg16"', '"figure3_mlp"', "panel figure3_mlp is given twice"),
+        ('"figure3_vgg16"', '"figure3_vgg"', "unknown table or figure 'itop/panels/figure3_vgg'"),
+        ('name = "figure3"', 'name = "figure4"', "'itop/figure4'; valid: 'itop/figure3'"),
+        ('scale = "log"', 'scale = "logit"', "scale = 'logit'; valid: 'linear' or 'log'"),
+    ],
+)
+def test_a_bad_file_is_refused_by_key(monkeypatch, old, new, why):
+    whole = (artifact.ROOT / f"benchmarks/{NAME}.toml").read_text()
+    assert whole.count(old) == 1
+    true = figure.read_text
+    monkeypatch.setattr(
+        figure,
+        "read_text",
+        lambda path, where: whole.replace(old, new) if NAME in where else true(path, where),
+    )
+    with pytest.raises(UsageError) as error:
+        figure.load(NAME)
+    assert why in str(error.value)
