@@ -1,7 +1,8 @@
 """The process that trainings are forked from: torch loaded, numerics set, no script of the caller.
 
 A notebook lives long: it may train in one precision, then in another, and its code may be edited
-in between. What is forked always has the numerics asked for, and the code as it is now.
+in between. What is forked always has the numerics asked for, and the code as it is now. A server of
+other numerics stays until code is edited: another would load torch again when they alternate.
 """
 
 import multiprocessing
@@ -21,17 +22,20 @@ from resparse.precision import PORTABLE_ENV
 from resparse.stopping import SIGNALS
 
 _PRELOAD = ["resparse.preloaded"]
-_Kind = tuple[str, tuple[tuple[str, int], ...]]  # precision, and the state of the code
-_serving: dict[int, _Kind] = {}  # by process: of the fork server that it started here
+_Code = tuple[tuple[str, int], ...]
+_Kind = tuple[bool, _Code]  # whether numerics are portable, and the state of the code
+_Handle = tuple[int, int, str]  # of a fork server: what keeps it alive, process, address
+_serving: dict[int, _Kind] = {}  # by process: of the fork servers that were started here
+_waiting: dict[int, _Handle] = {}  # those of them, by process, whose numerics nobody needs now
 
 
 def context(precision: str) -> ForkServerContext:
-    """Where to start processes of a precision; a fork server of another, or of older code, goes.
+    """Where to start processes of a precision; a fork server of older code goes.
 
     Raises RunFailed where the caller runs one of its own, whose numerics nobody knows.
     """
     made = multiprocessing.get_context("forkserver")
-    kind = (precision, _code())
+    kind = (precision == "portable", _code())
     running = getattr(forkserver._forkserver, "_forkserver_pid", None)
     if running is not None and running not in _serving and precision == "portable":
         raise RunFailed(
@@ -39,8 +43,7 @@ def context(precision: str) -> ForkServerContext:
             "portable numerics: restart the kernel and let resparse train before that is started"
         )
     if running in _serving and _serving[running] != kind:
-        _part_from(forkserver._forkserver)
-        del _serving[running]
+        _change(forkserver._forkserver, kind)
     made.set_forkserver_preload(_PRELOAD)
     # a signal to all processes of the command must not end the server before its trainings
     resource_tracker.ensure_running()  # first: where it is started it unblocks SIGTERM
@@ -53,6 +56,8 @@ def context(precision: str) -> ForkServerContext:
     started = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     if started != running:
         _serving[started] = kind
+    for ended in set(_serving) - {started, *_waiting}:
+        del _serving[ended]
     return made
 
 
@@ -66,14 +71,22 @@ def shared() -> ForkServerContext:
     return multiprocessing.get_context("forkserver")
 
 
-def _part_from(server: Any) -> None:
-    """Let the server end once its last process has; the next use starts another.
+def _change(server: Any, kind: _Kind) -> None:
+    """Put the server that is used aside, and take one of this kind if it waits; older code goes.
 
+    One that is let go ends once its last process has; where none waits the next use starts one.
     There is no public way, and ``_stop`` waits for processes that may have been left behind.
     """
     with server._lock:
-        os.close(server._forkserver_alive_fd)
-        server._forkserver_alive_fd = server._forkserver_pid = server._forkserver_address = None
+        now = (server._forkserver_alive_fd, server._forkserver_pid, server._forkserver_address)
+        _waiting[now[1]] = now
+        for pid, (alive, *_) in list(_waiting.items()):
+            if _serving[pid][1] != kind[1]:
+                os.close(alive)
+                del _waiting[pid], _serving[pid]
+        found = next((pid for pid in _waiting if _serving[pid] == kind), None)
+        taken = (None, None, None) if found is None else _waiting.pop(found)
+        server._forkserver_alive_fd, server._forkserver_pid, server._forkserver_address = taken
 
 
 def start(process: ForkServerProcess) -> None:

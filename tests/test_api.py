@@ -7,6 +7,7 @@ import textwrap
 
 import pandas as pd
 import pytest
+import torch
 from test_resolve import METHOD, WORKLOAD, forget, written
 
 import resparse
@@ -183,11 +184,32 @@ def test_a_script_without_a_guard_and_two_precisions(tmp_path, runs):
     assert lines[0] == lines[2]
 
 
+def tells_capability(end):
+    end.send(torch.backends.cpu.get_cpu_capability())
+
+
 def test_a_fork_server_of_the_callers_is_refused_for_portable_runs(runs, monkeypatch):
     forking.context("portable")
     monkeypatch.setattr(forking, "_serving", {})
     with pytest.raises(RunFailed, match="fork server that was started elsewhere"):
         forking.context("portable")
+
+
+def test_fork_servers_of_both_numerics_stay_and_portable_ones_are():
+    """They alternate without another start."""
+    server, found = forking.forkserver._forkserver, {}
+    for precision in ("portable", "fp32", "portable", "fp64", "bf16"):
+        context = forking.context(precision)
+        news, end = context.Pipe(duplex=False)
+        child = context.Process(target=tells_capability, args=(end,))
+        forking.start(child)
+        end.close()
+        found.setdefault(precision == "portable", set()).add((server._forkserver_pid, news.recv()))
+        child.join()
+    ((portable, default),), ((other, _),) = found[True], found[False]
+    assert default == "DEFAULT"
+    assert portable != other
+    assert {portable, other} <= set(forking._serving)
 
 
 def test_the_fork_server_is_another_once_code_was_edited(monkeypatch):
@@ -200,6 +222,8 @@ def test_the_fork_server_is_another_once_code_was_edited(monkeypatch):
     monkeypatch.setattr(forking, "_PRELOAD", [])  # it serves nobody
     forking.context("portable")
     assert server._forkserver_pid != first
+    assert list(forking._serving) == [server._forkserver_pid]  # nor one of other numerics
+    assert forking._waiting == {}
 
 
 def test_the_command_prints_a_line_a_record(tmp_path, runs, capsys):
