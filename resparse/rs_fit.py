@@ -22,7 +22,7 @@ from resparse.table import Reading
 from resparse.workloads import workload
 
 COARSE, FINE = 25, 25  # lengths tried over a range; steps to which the best is then found
-DENSITIES = (0.8, 1.2)  # a fitted density, times the nominal one
+DENSITIES = (0.5, 1.5)  # where a fitted density is sought, times the nominal one
 
 
 class Printed(NamedTuple):

@@ -33,6 +33,14 @@ def test_fitted_densities_of_both_tables_agree():
         assert found.rms < 0.0010 <= fit_at_errata(found) + 2e-4
 
 
+def test_a_fitted_density_is_a_valley_and_no_edge_of_where_it_is_sought():
+    """250 epochs ask for densities a fifth below the nominal ones, and still do not fit."""
+    found = fit(ONE, Reading(says="x", densities="fitted"))
+    assert found.steps == 87_750
+    assert found.densities == {0.95: pytest.approx(0.03972, abs=3e-5)}  # scanned by hand
+    assert found.rms == pytest.approx(0.00424, abs=2e-5)
+
+
 def fit_at_errata(found: Fit) -> float:
     """The rms at E-ITOP-09's densities, which is never below the fitted one's."""
     table = ONE if len(found.densities) == 1 else FIVE
