@@ -33,7 +33,9 @@ DERIVED = {  # metric -> the metrics that it is made of, seed by seed
 class Cell:
     """One metric at one point: (seed, value) pairs of one protocol at one level.
 
-    ``exact``: a printed or computed number that has no spread of seeds. ``keys`` are of its runs.
+    ``protocol`` names what all cells of one model in one artifact share (recipe, data, selection),
+    whatever the sweep varies. ``exact``: a printed or computed number, as FLOPs or R_s of masks
+    that stay, that has no spread of seeds. ``keys`` are of its runs.
     """
 
     point: Point
