@@ -162,17 +162,8 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "record": {"resparse.errors", "resparse.files", "resparse.holding"},
         "holding": {"resparse.errors", "resparse.files"},
         "disk": {
-            f"resparse.{m}"
-            for m in (
-                "checkpoint",
-                "data",
-                "files",
-                "garbage",
-                "models",
-                "outside",
-                "record",
-                "registry",
-            )
+            *(f"resparse.{m}" for m in ("checkpoint", "data", "files", "garbage")),
+            *(f"resparse.{m}" for m in ("models", "outside", "record", "registry")),
         },
         "history": set(),
         "heartbeat": {"resparse.files"},
