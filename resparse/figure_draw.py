@@ -28,7 +28,7 @@ def draw(figure: Figure, points: Sequence[Sequence[Point]]) -> tuple[bytes, byte
 
     colours = seaborn.color_palette("colorblind")
     columns = 1 + max(len(panel.artifact.sparsities) for panel in figure.panels)
-    style = {"svg.hashsalt": figure.id, "svg.fonttype": "path", "font.size": 9}
+    style: Any = {"svg.hashsalt": figure.id, "svg.fonttype": "path", "font.size": 9}
     with mpl.rc_context(style):
         made, axes = plt.subplots(
             len(figure.panels),
@@ -39,11 +39,15 @@ def draw(figure: Figure, points: Sequence[Sequence[Point]]) -> tuple[bytes, byte
         )
         for row, panel, some in zip(axes, figure.panels, points, strict=True):
             _panel(figure, panel, some, row, colours)
-        handles = {}
+        handles: dict[Any, Any] = {}
         for axis in made.axes:  # those of R_s too
             handles |= {h.get_label(): h for h in axis.get_legend_handles_labels()[0]}
         made.legend(
-            handles.values(), handles.keys(), loc="outside lower center", ncols=6, frameon=False
+            list(handles.values()),
+            list(handles),
+            loc="outside lower center",
+            ncols=6,
+            frameon=False,
         )
         svg, png = io.BytesIO(), io.BytesIO()
         made.savefig(svg, format="svg", metadata={"Date": None})

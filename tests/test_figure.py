@@ -173,7 +173,7 @@ def test_rows_are_chosen_of_a_panel():
     ("old", "new", "why"),
     [
         ('axis = "interval"', 'axis = "batch_size"', "axis = 'batch_size', which no sweep of"),
-        ('static = "static", ', "", "names has no 'static', a method of itop/panels/figure3_mlp"),
+        ('static = "Static", ', "", "names has no 'static', a method of itop/panels/figure3_mlp"),
         ('"figure3_vgg16"', '"figure3_mlp"', "panel figure3_mlp is given twice"),
         ('"figure3_vgg16"', '"figure3_vgg"', "unknown table or figure 'itop/panels/figure3_vgg'"),
         ('name = "figure3"', 'name = "figure4"', "'itop/figure4'; valid: 'itop/figure3'"),
