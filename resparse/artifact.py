@@ -13,7 +13,7 @@ from resparse.published import Cells, check_cells, read_published
 from resparse.reading import distinct, located, read, read_text, toml
 from resparse.record import Recipe, Run
 from resparse.sweep import expand
-from resparse.table import Artifact, File, Level, Row, RowAtLevel, Source
+from resparse.table import Artifact, File, Level, Row, RowAtLevel, Source, read_with_levels
 from resparse.workloads import workload
 
 __all__ = [
@@ -61,7 +61,11 @@ def load(name: str) -> Artifact:
     if name not in (*names(), *panels()):
         raise UsageError(f"unknown table or figure {name!r}; valid: {', '.join(names())}")
     where = f"benchmarks/{name}.toml"
-    artifact = parse(read_text(ROOT / where, where), where)
+    text = read_text(ROOT / where, where)
+    if drawn := toml(text, where).get("figure"):
+        valid = ", ".join(f"{Path(name).parent}/panels/{panel}" for panel in drawn["panels"])
+        raise UsageError(f"{name} is a figure, drawn of tables; valid here: {valid}")
+    artifact = parse(text, where)
     if artifact.id != name:
         raise UsageError(f"{where}: artifact paper and name = {artifact.id!r}; valid: {name!r}")
     return artifact
@@ -123,13 +127,7 @@ def parse(text: str, where: str) -> Artifact:
 
 def _row(table: dict[str, Any], number: int, levels: tuple[str, ...], where: str) -> Row:
     where = f"{where}, row {table.get('label', f'number {number}')}"
-    plain = [key for key in Row.model_fields if key != "levels"]
-    for key in table:
-        if key not in (*plain, *levels):
-            raise UsageError(f"{where}: unknown key {key!r}; valid: {', '.join((*plain, *levels))}")
-    own = {key: table[key] for key in plain if key in table}
-    changed = {k: read(RowAtLevel, table[k], f"{where}, {k}") for k in levels if k in table}
-    row = read(Row, own | {"levels": changed}, where)
+    row = read_with_levels(Row, RowAtLevel, table, levels, where)
     if row.distribution not in DISTRIBUTIONS:
         raise UsageError(
             f"{where}: distribution = {row.distribution!r}; valid: {', '.join(DISTRIBUTIONS)}"

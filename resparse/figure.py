@@ -36,19 +36,12 @@ class File(Table):
     figure: Drawn
 
 
-class Panel(NamedTuple):
-    """One panel: its artifact and the title above it."""
-
-    artifact: Artifact
-    id: str
-
-
 @dataclass(frozen=True)
 class Figure:
     """How it is drawn, and its panels."""
 
     drawn: Drawn
-    panels: tuple[Panel, ...]
+    panels: tuple[Artifact, ...]
 
     @property
     def id(self) -> str:
@@ -96,17 +89,17 @@ def load(name: str) -> Figure:
         for row in found.rows:
             if row.method not in drawn.names:
                 raise UsageError(f"{where}: names has no {row.method!r}, a method of {found.id}")
-        panels.append(Panel(found, found.id))
+        panels.append(found)
     return Figure(drawn, tuple(panels))
 
 
-def points(figure: Figure, panel: Panel, level: str, folder: Path) -> list[Point]:
+def points(figure: Figure, panel: Artifact, level: str, folder: Path) -> list[Point]:
     """A panel's points, from the CSV that its report wrote into ``folder``, sparsity by sparsity.
 
     A row that has no accuracy, since it was left out or a run of it failed, has no point. Raises
     Missing where there is no such file.
     """
-    name = panel.artifact.name + ("" if level == "smoke" else f"-{level}")
+    name = panel.file(level)
     file = folder / f"{name}.csv"
     if not file.is_file():
         raise Missing(f"no {name}.csv: resparse reproduce {panel.id} --level {level} writes it")
@@ -115,8 +108,8 @@ def points(figure: Figure, panel: Panel, level: str, folder: Path) -> list[Point
         for line in csv.DictReader(io.StringIO(file.read_text()))
     }
     found = []
-    for sparsity in panel.artifact.sparsities:
-        for row in panel.artifact.rows:
+    for sparsity in panel.sparsities:
+        for row in panel.rows:
             accuracy = cells.get((row.label, sparsity, ACCURACY))
             if accuracy is None or not accuracy["ours"]:
                 continue

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resparse.figure import Figure, Panel, Point
+from resparse.artifact import Artifact
+from resparse.figure import Figure, Point
 from resparse.files import write_atomic
 
 MARKERS = ("o", "s", "^", "D", "v")  # of sparsities, so that a print in grey is read too
@@ -27,7 +28,7 @@ def draw(figure: Figure, points: Sequence[Sequence[Point]]) -> tuple[bytes, byte
     from matplotlib import pyplot as plt
 
     colours = seaborn.color_palette("colorblind")
-    columns = 1 + max(len(panel.artifact.sparsities) for panel in figure.panels)
+    columns = 1 + max(len(panel.sparsities) for panel in figure.panels)
     style: Any = {"svg.hashsalt": figure.id, "svg.fonttype": "path", "font.size": 9}
     with mpl.rc_context(style):
         made, axes = plt.subplots(
@@ -56,8 +57,8 @@ def draw(figure: Figure, points: Sequence[Sequence[Point]]) -> tuple[bytes, byte
     return svg.getvalue(), png.getvalue()
 
 
-def _panel(figure: Figure, panel: Panel, some: Sequence[Point], row: Any, colours: Any) -> None:
-    sparsities = panel.artifact.sparsities
+def _panel(figure: Figure, panel: Artifact, some: Sequence[Point], row: Any, colours: Any) -> None:
+    sparsities = panel.sparsities
     for axis in row[1 + len(sparsities) :]:
         axis.set_visible(False)
     for n, sparsity in enumerate(sparsities):
@@ -68,7 +69,7 @@ def _panel(figure: Figure, panel: Panel, some: Sequence[Point], row: Any, colour
         _explored(figure, here, own)
         own.set_title(f"sparsity {sparsity:g}", fontsize=9)
     _dense(figure, some, row[0])
-    row[0].set_title(panel.artifact.title, fontsize=9, wrap=True)
+    row[0].set_title(panel.title, fontsize=9, wrap=True)
     row[0].set_ylabel("test top-1, %")
     for axis in row[: 1 + len(sparsities)]:
         axis.set_xlabel(figure.drawn.label)

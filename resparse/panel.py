@@ -1,6 +1,5 @@
 """The panel that methods are compared on: its TOML, and the runs of every entrant."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,18 @@ from resparse import registry, resolve
 from resparse.artifact import ROOT, check_seeds, check_sparsity
 from resparse.configure import make_run
 from resparse.errors import UsageError
-from resparse.reading import Positive, Share, Some, Table, Text, distinct, located, read, read_text
+from resparse.reading import (
+    Positive,
+    Share,
+    Some,
+    Table,
+    Text,
+    distinct,
+    located,
+    read,
+    read_text,
+    toml,
+)
 from resparse.record import Run
 from resparse.workloads import Workload, workload
 
@@ -78,9 +88,7 @@ class Entry:
 
 def load() -> Panel:
     """Read and check the panel; raises UsageError naming file and key for anything invalid."""
-    with located(WHERE):
-        text = tomllib.loads(read_text(ROOT / WHERE, WHERE))
-    panel = read(Panel, text, WHERE)
+    panel = read(Panel, toml(read_text(ROOT / WHERE, WHERE), WHERE), WHERE)
     distinct([baseline.label for baseline in panel.baseline], "baseline", WHERE)
     for sparsity in panel.panel.sparsities:
         check_sparsity(sparsity, f"{WHERE}: panel.sparsities")

@@ -126,8 +126,10 @@ def located(where: str) -> Iterator[None]:
 
 def toml(text: str, where: str) -> dict[str, Any]:
     """The tables of a text; raises UsageError where it is not TOML."""
-    with located(where):  # a TOMLDecodeError is a ValueError
+    try:
         return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where}: {error}; valid: TOML") from error
 
 
 def distinct(values: Iterable[Hashable], what: str, where: str) -> None:

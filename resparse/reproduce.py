@@ -242,8 +242,7 @@ def _report(
     if not (options.partial or unfinished):
         folder = options.out / table.paper
         require_writable((folder / table.name).parent)
-        suffix = "-exact" if exact else "" if options.level == "smoke" else f"-{options.level}"
-        paths = report_files.write(report, folder, table.name + suffix)
+        paths = report_files.write(report, folder, table.file("exact" if exact else options.level))
         if not options.json:
             print(f"written: {', '.join(str(path) for path in paths)}")
     elif not options.json:

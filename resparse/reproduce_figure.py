@@ -3,15 +3,18 @@
 import contextlib
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 from resparse import figure as figures
 from resparse import figure_draw
+from resparse.artifact import Artifact
 from resparse.asked import Options
 from resparse.errors import UsageError, worst
-from resparse.figure import Figure, Panel
+from resparse.figure import Figure, Point
 from resparse.files import require_writable, write_atomic
 from resparse.reproduce import reproduce
+from resparse.table import report_name
 
 
 def reproduce_figure(options: Options) -> int:
@@ -47,15 +50,15 @@ def _write(figure: Figure, options: Options) -> list[str]:
     folder = options.out / figure.drawn.paper
     require_writable(folder)
     found = [figures.points(figure, panel, options.level, folder) for panel in figure.panels]
-    name = figure.drawn.name + ("" if options.level == "smoke" else f"-{options.level}")
+    name = report_name(figure.drawn.name, options.level)
     paths = figure_draw.write(figure, found, folder, name)
     page = folder / f"{name}.md"
-    write_atomic(page, _page(figure, options.level, name))
+    write_atomic(page, _page(figure, options.level, name, found))
     return [str(path) for path in (*paths, page)]
 
 
-def _page(figure: Figure, level: str, name: str) -> str:
-    """Markdown: the picture, what it shows, and where each panel's numbers are."""
+def _page(figure: Figure, level: str, name: str, found: Sequence[Sequence[Point]]) -> str:
+    """Markdown: the picture, what it shows, what it lacks, and where each panel's numbers are."""
     lines = [f"# {figure.drawn.title}", "", f"![{figure.drawn.title}, level {level}]({name}.svg)"]
     lines += ["", f"{figure.drawn.says}.", "", "| panel | level | what it shows | numbers |"]
     lines += ["|---|---|---|---|"]
@@ -63,11 +66,25 @@ def _page(figure: Figure, level: str, name: str) -> str:
     given = "" if level == "smoke" else f" -- --level {level}"
     lines += ["", f"Made by `nox -s {figure.drawn.name}{given}`; a panel alone by the command in"]
     lines += ["its page. Bands are one standard deviation over seeds to either side of the mean."]
+    pairs = zip(figure.panels, found, strict=True)
+    lines += [line for panel, some in pairs for line in _lacking(panel, level, some)]
     return "\n".join([*lines, ""])
 
 
-def _line(panel: Panel, level: str) -> str:
-    name = panel.artifact.name + ("" if level == "smoke" else f"-{level}")
-    at = panel.artifact.level(level)
+def _lacking(panel: Artifact, level: str, found: Sequence[Point]) -> list[str]:
+    """What is not as many runs as the level asks: a mean of fewer seeds, a point without any."""
+    asked, lines = len(panel.level(level).seeds), []
+    fewer = sum(point.seeds < asked for point in found)
+    rows = [row for row in panel.rows if not row.at(level).left_out]
+    absent = len(rows) * len(panel.sparsities) - len(found)
+    if fewer:
+        lines.append(f"{panel.title}: {fewer} of {len(found)} means are of fewer than {asked} runs")
+    if absent:
+        lines.append(f"{panel.title}: {absent} points are not drawn: no run of them has ended")
+    return [text for line in lines for text in ("", f"{line}.")]
+
+
+def _line(panel: Artifact, level: str) -> str:
+    name, at = panel.file(level), panel.level(level)
     links = f"[cells]({name}.md), [CSV]({name}.csv)"
-    return f"| {panel.artifact.title} | {level} ({at.workload}) | {at.shows} | {links} |"
+    return f"| {panel.title} | {level} ({at.workload}) | {at.shows} | {links} |"

@@ -11,9 +11,9 @@ from typing import Any
 
 from resparse import registry
 from resparse.errors import UsageError
-from resparse.reading import distinct, read
+from resparse.reading import distinct
 from resparse.recipe import RecipeSpec
-from resparse.table import Sweep, SweepAtLevel, Value
+from resparse.table import Sweep, SweepAtLevel, Value, read_with_levels
 
 _AXIS = re.compile(r"\{(\w*)\}")  # in a label
 LENGTH = "length"
@@ -28,16 +28,10 @@ def expand(
     UsageError naming the sweep and the key for anything invalid.
     """
     where = f"{where}, sweep {table.get('label', f'number {number}')}"
-    plain = [key for key in Sweep.model_fields if key != "levels"]
-    for key in table:
-        if key not in (*plain, *levels):
-            raise UsageError(f"{where}: unknown key {key!r}; valid: {', '.join((*plain, *levels))}")
-    own = {key: table[key] for key in plain if key in table}
-    at = {k: read(SweepAtLevel, table[k], f"{where}, {k}") for k in levels if k in table}
-    sweep = read(Sweep, own | {"levels": at}, where)
+    sweep = read_with_levels(Sweep, SweepAtLevel, table, levels, where)
     places = {axis: _place(sweep.method, axis, where) for axis in sweep.axes}
     _check(sweep, places, where)
-    same = {key: own[key] for key in plain if key in own and key not in ("axes", "label")}
+    same = {key: table[key] for key in table if key not in ("axes", "label", *levels)}
     points = [
         dict(zip(sweep.axes, at, strict=True))
         for at in product(*(range(len(values)) for values in sweep.axes.values()))

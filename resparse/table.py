@@ -1,13 +1,14 @@
 """What a table's files hold, typed: rows, levels, the whole artifact."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from resparse.errors import UsageError
 from resparse.published import Cells
-from resparse.reading import Many, Positive, Share, Some, Table, Text
+from resparse.reading import Many, Positive, Share, Some, Table, Text, read
 
 Value = int | float | str  # of an axis
 Coordinates = dict[str, Value]  # axis -> value
@@ -87,6 +88,26 @@ class Sweep(Table):
         return self.levels.get(level, SweepAtLevel())
 
 
+Whole = TypeVar("Whole", Row, Sweep)
+
+
+def read_with_levels(
+    kind: type[Whole],
+    at_level: type[Table],
+    table: Mapping[str, Any],
+    levels: Sequence[str],
+    where: str,
+) -> Whole:
+    """A row or sweep in which a level's name is a key; raises UsageError naming the key."""
+    plain: list[str] = [key for key in kind.model_fields if key != "levels"]
+    for key in table:
+        if key not in (*plain, *levels):
+            raise UsageError(f"{where}: unknown key {key!r}; valid: {', '.join((*plain, *levels))}")
+    own = {key: table[key] for key in plain if key in table}
+    changed = {k: read(at_level, table[k], f"{where}, {k}") for k in levels if k in table}
+    return read(kind, own | {"levels": changed}, where)
+
+
 class Reading(Table):
     """A protocol that the printed R_s are held against; without ``steps`` the rows' own.
 
@@ -160,6 +181,15 @@ class Source(Table, extra="ignore"):
     errata: dict[str, Text]
 
 
+def report_name(name: str, level: str) -> str:
+    """A report's files, without what follows the dot: smoke is not said.
+
+    >>> report_name("table1", "smoke"), report_name("table1", "paper")
+    ('table1', 'table1-paper')
+    """
+    return name if level == "smoke" else f"{name}-{level}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
     """A table: rows, levels, published cells, margins."""
@@ -182,6 +212,10 @@ class Artifact:
     def id(self) -> str:
         """Like itop/table2."""
         return f"{self.paper}/{self.name}"
+
+    def file(self, level: str) -> str:
+        """Name of the report's files, without what follows the dot."""
+        return report_name(self.name, level)
 
     def row(self, label: str) -> Row:
         """The row; an unknown label lists the valid ones."""

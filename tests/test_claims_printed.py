@@ -1,12 +1,9 @@
 """The paper's own tables held against its claims, and the command that lists all of them."""
 
-import csv
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from claims_worlds import cells, points
 
 from resparse.__main__ import main
 from resparse.claims import printed
@@ -18,8 +15,8 @@ from resparse.errors import UsageError
 from resparse.published import Published
 
 CLAIMS = {claim.id: claim for claim in load("itop")}
-HERE = Path(__file__).parent / "itop_printed"  # the printed numbers alone
 NOT_SO = {  # what the print contradicts
+    "itop-table1-rs-exact",  # beside what we expect of the stated protocol
     "itop-table2-itop-beats-gmp",
     "itop-table2-gmp-flops-order",
     "itop-table4-resnet34-deltaT",
@@ -28,65 +25,31 @@ NOT_SO = {  # what the print contradicts
 }
 
 
-def table(name):
-    """The cells of a printed table of 25 or 20 settings."""
-    found = []
-    for row in csv.DictReader((HERE / f"{name}.csv").read_text().splitlines()):
-        line = {"method": "SET", "alpha": "0.5", "sparsity": "0.95"} | row
-        axes = {k: float(line[k]) for k in ("alpha", "interval", "sparsity")}
-        at = points(name, line["method"], model="resnet18", **axes)
-        for metric, column in (("top1", "top1"), ("top1_std", "std"), ("rs", "rs")):
-            found += cells(at, metric, float(line[column]), "printed")
-    return found
-
-
-def own():
-    """All of the paper's tables: tables 2 to 4 as this checkout has them."""
-    kept = [
-        cell
-        for cell in printed.printed_evidence("itop").cells
-        if cell.point.artifact not in ("table1", "table5")
-    ]
-    return Evidence((*kept, *table("table1"), *table("table5")))
-
-
-@pytest.mark.parametrize("name", ["table1", "table5"])
-def test_this_checkouts_table_has_the_printed_numbers_at_their_points(name):
-    path = printed.ROOT / "baselines" / "published" / "itop" / f"{name}.csv"
-    if not path.is_file():
-        pytest.skip(f"no baselines/published/itop/{name}.csv yet")
-    found = {
-        (replace(cell.point, dataset=None), cell.metric): cell.mean
-        for cell in printed.printed_evidence("itop").cells
-        if cell.point.artifact == name and cell.metric != "rs_expected"
-    }
-    assert found == {(cell.point, cell.metric): cell.mean for cell in table(name)}
-
-
 @pytest.mark.parametrize("name", [n for n, claim in CLAIMS.items() if claim.entry.printed])
 def test_the_papers_own_tables_decide(name):
-    found = own_tables(CLAIMS[name], own())
-    if name == "itop-table1-rs-exact":  # what is to be expected is in no print
-        assert found.startswith("not evaluated: no rs_expected")
-    else:
-        assert found.startswith(f"{OWN_TABLE}: " if name in NOT_SO else "holds: ")
+    found = own_tables(CLAIMS[name], printed.printed_evidence("itop"))
+    assert found.startswith(f"{OWN_TABLE}: " if name in NOT_SO else "holds: ")
 
 
 def test_what_the_print_contradicts_is_shown_so():
-    shown = {s.claim.id for s in standings(load("itop"), Evidence(), own()) if s.shown == OWN_TABLE}
+    shown = {
+        s.claim.id
+        for s in standings(load("itop"), Evidence(), printed.printed_evidence("itop"))
+        if s.shown == OWN_TABLE
+    }
     assert shown == NOT_SO
     for name in NOT_SO:
         assert CLAIMS[name].entry.erratum
 
 
 def test_the_comparison_that_fails_is_named():
-    text = own_tables(CLAIMS["itop-table2-itop-beats-gmp"], own())
+    text = own_tables(CLAIMS["itop-table2-itop-beats-gmp"], printed.printed_evidence("itop"))
     assert "sparsity 0.9" in text
     assert "-0.08" in text
 
 
 def test_a_claim_that_is_not_printed_says_so():
-    assert own_tables(CLAIMS["itop-fig9-acc"], own()) == "not printed"
+    assert own_tables(CLAIMS["itop-fig9-acc"], printed.printed_evidence("itop")) == "not printed"
 
 
 def test_a_record_decides_before_the_print():
@@ -94,7 +57,7 @@ def test_a_record_decides_before_the_print():
     from claims_tables import STORIES
 
     claim = CLAIMS["itop-table5-acc"]
-    (standing,) = standings([claim], STORIES[claim.id][0], own())
+    (standing,) = standings([claim], STORIES[claim.id][0], printed.printed_evidence("itop"))
     assert standing.shown == "CONFIRMED"
     assert standing.own.startswith(OWN_TABLE)
     assert "    own tables: CONTRADICTED BY THE PAPER'S OWN TABLE: " in "\n".join(lines([standing]))

@@ -25,11 +25,11 @@ def line(row: str, sparsity: float, metric: str, ours: float | str, std: float |
     return LINE.format(row=row, sparsity=sparsity, metric=metric, ours=ours, std=std, seeds=seeds)
 
 
-def made(panel: figure.Panel, folder: Path) -> None:
+def made(panel: artifact.Artifact, folder: Path) -> None:
     """What a report of the panel's smoke level writes: made-up numbers, one run of SET missing."""
     text = HEAD
-    for sparsity in panel.artifact.sparsities:
-        for n, row in enumerate(panel.artifact.rows):
+    for sparsity in panel.sparsities:
+        for n, row in enumerate(panel.rows):
             lost = row.at("smoke").left_out or (row.label.endswith(" 800") and sparsity == 0.8)
             text += line(row.label, sparsity, "top1_last", "" if lost else 90 - n - sparsity, 0.5)
             if row.method == "dense":
@@ -37,7 +37,7 @@ def made(panel: figure.Panel, folder: Path) -> None:
             elif not lost:
                 text += line(row.label, sparsity, "rs", 0.99)  # of the paper's network: not drawn
                 text += line(row.label, sparsity, "rs_trained_here", 0.5 + n / 100)
-    file = folder / f"{panel.artifact.name}.csv"
+    file = folder / f"{panel.name}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
 
@@ -60,6 +60,11 @@ def test_a_figure_is_told_from_a_table():
         figure.is_figure("itop/figure33")
 
 
+def test_what_needs_a_table_says_so_of_a_figure():
+    with pytest.raises(UsageError, match=r"figure3 is a figure.*valid here: itop/panels/figure3_m"):
+        artifact.load(NAME)
+
+
 def test_all_panels_of_the_checkout_belong_to_a_figure():
     figures = [figure.load(name) for name in artifact.names() if figure.is_figure(name)]
     assert sorted(panel.id for f in figures for panel in f.panels) == artifact.panels()
@@ -69,7 +74,7 @@ def test_panels_share_the_runs_that_are_equal():
     """At smoke both convolutional panels are of one small network: trained once."""
     keys = []
     for panel in figure.load(NAME).panels:
-        planned = artifact.plan(panel.artifact, "smoke", "unread", seeds=[0, 1, 2])
+        planned = artifact.plan(panel, "smoke", "unread", seeds=[0, 1, 2])
         keys.append({p.run.key for p in planned})
     assert keys[1] == keys[2]
     assert not keys[0] & keys[1]
@@ -77,7 +82,7 @@ def test_panels_share_the_runs_that_are_equal():
 
 
 def test_the_mini_level_is_a_tenth_of_the_paper_and_sparse_where_that_pays():
-    table = figure.load(NAME).panels[0].artifact
+    table = figure.load(NAME).panels[0]
     runs = {
         level: {
             p.label: p.run
@@ -110,6 +115,13 @@ def test_points_that_no_report_has_written_are_missing(tmp_path):
     found = figure.load(NAME)
     with pytest.raises(Missing, match=r"figure3_mlp.csv: resparse reproduce .*figure3_mlp --level"):
         figure.points(found, found.panels[0], "smoke", tmp_path)
+
+
+def test_means_of_fewer_runs_than_asked_are_told(drawn):
+    found, each, _ = drawn
+    short = [[each[0][0]._replace(seeds=2), *each[0][1:]], *each[1:]]
+    page = reproduce_figure._page(found, "smoke", "figure3", short)
+    assert "MLP on CIFAR-10: 1 of 20 means are of fewer than 3 runs." in page
 
 
 def test_a_picture_follows_from_its_points(drawn):
@@ -155,7 +167,10 @@ def test_reproduced_panel_by_panel_then_drawn(monkeypatch, tmp_path, capsys):
     assert [p["artifact"] for p in said["panels"]] == asked
     assert asked == [f"itop/panels/figure3_{net}" for net in ("mlp", "vgg16", "resnet34")]
     assert {Path(f).name for f in said["files"]} == {"figure3.svg", "figure3.png", "figure3.md"}
-    assert "panels/figure3_mlp.csv" in (tmp_path / "itop/figure3.md").read_text()
+    page = (tmp_path / "itop/figure3.md").read_text()
+    assert "panels/figure3_mlp.csv" in page
+    assert "MLP on CIFAR-10: 1 points are not drawn" in page  # the one that ``made`` leaves out
+    assert "fewer than" not in page
     shutil.rmtree(tmp_path / "itop")
     part = replace(options, seeds=(0,))  # a part writes no files, so nothing is drawn
     assert reproduce_figure.reproduce_figure(part) == 2

@@ -1,6 +1,5 @@
 """A claim of a paper as its TOML says it, and all of a paper's claims."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from pydantic import Field
 
 from resparse.claims.part import Axis, Part, read_part
 from resparse.errors import Missing, UsageError
-from resparse.reading import Many, Some, Table, Text, distinct, matching, read, read_text
+from resparse.reading import Many, Some, Table, Text, distinct, matching, read, read_text, toml
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "claims"  # of benchmarks/<paper>/
@@ -68,10 +67,7 @@ class Claim:
 
 def parse(text: str, where: str) -> list[Claim]:
     """The claims of a file; raises UsageError naming claim and key for anything invalid."""
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: {error}; valid: TOML") from error
+    tables = toml(text, where)
     if set(tables) != {"claim"} or not isinstance(tables["claim"], list):
         raise UsageError(f"{where}: {', '.join(tables) or 'nothing'}; valid: [[claim]] alone")
     return [_claim(table, f"{where}, claim {n}") for n, table in enumerate(tables["claim"], 1)]

@@ -2,8 +2,6 @@
 
 import csv
 import re
-import tomllib
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -13,7 +11,7 @@ from resparse.claims.evidence import METRICS, Cell, Evidence
 from resparse.claims.point import AXES, NUMBERS, Point
 from resparse.errors import UsageError
 from resparse.published import Cells, read_published
-from resparse.reading import Table, Text, read, read_text
+from resparse.reading import Table, Text, read, read_text, toml
 
 INTERVALS = "intervals.csv"  # of the tables of hyperparameters
 COLUMNS = ["table", "model", "method", "interval", "source"]
@@ -103,8 +101,5 @@ def read_rows(paper: str) -> dict[str, Rows]:
     """How the paper's tables name points, by table; raises UsageError for a bad file."""
     path = ROOT / "benchmarks" / paper / FOLDER / PRINTED
     where = str(path.relative_to(ROOT))
-    try:
-        tables: Mapping[str, Any] = tomllib.loads(read_text(path, where))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: {error}; valid: TOML") from error
+    tables = toml(read_text(path, where), where)
     return {name: read(Rows, table, f"{where}, {name}") for name, table in tables.items()}

@@ -74,8 +74,7 @@ def execute(given: argparse.Namespace) -> int:
     _require_used(given)
     cluster = _cluster(given)
     drawn = figure.is_figure(given.artifact)
-    panels = figure.load(given.artifact).panels if drawn else ()
-    tables = [panel.artifact for panel in panels] or [load(given.artifact)]
+    tables = figure.load(given.artifact).panels if drawn else (load(given.artifact),)
     for table in tables:
         table.level(given.level)
     wanted = options.numbers(given.seeds, int, "--seeds")
