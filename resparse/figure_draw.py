@@ -8,6 +8,7 @@ from typing import Any
 from resparse.artifact import Artifact
 from resparse.figure import Figure, Point
 from resparse.files import write_atomic
+from resparse.table import report_name
 
 MARKERS = ("o", "s", "^", "D", "v")  # of sparsities, so that a print in grey is read too
 STYLES = ("-.", "--", "-", ":")  # of methods, in the order of the figure's names
@@ -15,11 +16,12 @@ WIDTH, HEIGHT = 3.3, 2.6  # of one axes, inches
 RS_COLOUR, EXPLORED = "0.35", "$R_s$"
 
 
-def draw(figure: Figure, points: Sequence[Sequence[Point]]) -> tuple[bytes, bytes]:
+def draw(figure: Figure, level: str, points: Sequence[Sequence[Point]]) -> tuple[bytes, bytes]:
     """(SVG, PNG) of all panels; the same bytes for the same points.
 
     A row of axes for each panel: accuracy at all sparsities first, then a sparsity each with R_s
-    on an axis of its own. Bands are a standard deviation over seeds to either side.
+    on an axis of its own. Bands are a standard deviation over seeds to either side. A level that
+    trains other than the paper's network says so above each panel.
     """
     import matplotlib as mpl
     import seaborn
@@ -40,6 +42,7 @@ def draw(figure: Figure, points: Sequence[Sequence[Point]]) -> tuple[bytes, byte
         )
         for row, panel, some in zip(axes, figure.panels, points, strict=True):
             _panel(figure, panel, some, row, colours)
+            row[0].set_title(_title(panel, level), fontsize=9)
         handles: dict[Any, Any] = {}
         for axis in made.axes:  # those of R_s too
             handles |= {h.get_label(): h for h in axis.get_legend_handles_labels()[0]}
@@ -69,7 +72,6 @@ def _panel(figure: Figure, panel: Artifact, some: Sequence[Point], row: Any, col
         _explored(figure, here, own)
         own.set_title(f"sparsity {sparsity:g}", fontsize=9)
     _dense(figure, some, row[0])
-    row[0].set_title(panel.title, fontsize=9, wrap=True)
     row[0].set_ylabel("test top-1, %")
     for axis in row[: 1 + len(sparsities)]:
         axis.set_xlabel(figure.drawn.label)
@@ -122,6 +124,13 @@ def _explored(figure: Figure, some: Sequence[Point], axis: Any) -> None:
     other.tick_params(axis="y", colors=RS_COLOUR)
 
 
+def _title(panel: Artifact, level: str) -> str:
+    """The paper's network and data, and what was trained in their place."""
+    here = panel.level(level).workload
+    own = here == panel.exact_workload
+    return panel.title if own else f"for {panel.title}:\n{here}, level {level}"
+
+
 def _style(figure: Figure, method: str) -> str:
     return STYLES[list(figure.drawn.names).index(method) % len(STYLES)]
 
@@ -130,10 +139,13 @@ def _x(point: Point) -> float:
     return 0.0 if point.x is None else point.x
 
 
-def write(figure: Figure, points: Sequence[Sequence[Point]], folder: Path, name: str) -> list[Path]:
-    """Write <name>.svg and .png into ``folder``; returns their paths."""
+def write(
+    figure: Figure, level: str, points: Sequence[Sequence[Point]], folder: Path
+) -> list[Path]:
+    """Write the level's .svg and .png into ``folder``; returns their paths."""
+    name = report_name(figure.drawn.name, level)
     paths = []
-    for suffix, made in zip(("svg", "png"), draw(figure, points), strict=True):
+    for suffix, made in zip(("svg", "png"), draw(figure, level, points), strict=True):
         paths.append(folder / f"{name}.{suffix}")
         write_atomic(paths[-1], made)
     return paths

@@ -51,7 +51,7 @@ def _write(figure: Figure, options: Options) -> list[str]:
     require_writable(folder)
     found = [figures.points(figure, panel, options.level, folder) for panel in figure.panels]
     name = report_name(figure.drawn.name, options.level)
-    paths = figure_draw.write(figure, found, folder, name)
+    paths = figure_draw.write(figure, options.level, found, folder)
     page = folder / f"{name}.md"
     write_atomic(page, _page(figure, options.level, name, found))
     return [str(path) for path in (*paths, page)]

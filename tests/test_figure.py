@@ -127,11 +127,19 @@ def test_means_of_fewer_runs_than_asked_are_told(drawn):
 def test_a_picture_follows_from_its_points(drawn):
     whole, each, _ = drawn
     found, some = replace(whole, panels=whole.panels[:1]), each[:1]  # a third of the time
-    svg, png = figure_draw.draw(found, some)
-    assert (svg, png) == figure_draw.draw(found, some)
+    svg, png = figure_draw.draw(found, "smoke", some)
+    assert (svg, png) == figure_draw.draw(found, "smoke", some)
     assert png.startswith(b"\x89PNG")
     other = [[p._replace(top1=p.top1 + 1) for p in some[0]]]
-    assert figure_draw.draw(found, other)[0] != svg
+    assert figure_draw.draw(found, "smoke", other)[0] != svg
+
+
+def test_a_panel_says_what_was_trained_in_place_of_the_papers_network():
+    panel = figure.load(NAME).panels[2]
+    assert figure_draw._title(panel, "paper") == "ResNet-34 on CIFAR-100"
+    assert figure_draw._title(panel, "smoke") == (
+        "for ResNet-34 on CIFAR-100:\ndigits_resnet8, level smoke"
+    )
 
 
 def test_a_panel_is_a_row_of_axes_and_a_band_a_deviation_to_either_side(drawn, monkeypatch):
@@ -142,7 +150,7 @@ def test_a_panel_is_a_row_of_axes_and_a_band_a_deviation_to_either_side(drawn, m
     monkeypatch.setattr(
         Axes, "fill_between", lambda _, x, low, high, **k: bands.append((x, low, high))
     )
-    svg, _ = figure_draw.draw(found, each)
+    svg, _ = figure_draw.draw(found, "smoke", each)
     ids = [e.get("id", "") for e in ElementTree.fromstring(svg).iter()]
     axes = [name for name in ids if name.startswith("axes_")]
     assert len(axes) == 3 * (1 + 3 + 3)  # accuracy, a sparsity each, R_s on each of those

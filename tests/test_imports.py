@@ -151,7 +151,7 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "table": {"resparse.errors", "resparse.published", "resparse.reading"},
         "sweep": {f"resparse.{m}" for m in ("errors", "reading", "recipe", "registry", "table")},
         "figure": {f"resparse.{m}" for m in ("artifact", "errors", "reading")},
-        "figure_draw": {f"resparse.{m}" for m in ("artifact", "figure", "files")},
+        "figure_draw": {f"resparse.{m}" for m in ("artifact", "figure", "files", "table")},
         "section": set(),
         "rs_section": {f"resparse.{m}" for m in ("artifact", "cells", "rs_fit", "section")},
         "rs_fit": {
