@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from resparse import artifact, plan
 from resparse.__main__ import main
 from resparse.asked import Options
