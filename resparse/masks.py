@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from resparse.selection import NonFinite, best, top_k
+from resparse.selection import NonFinite, best, ones, top_k
 from resparse.storage import Full, moments
 from resparse.views import Gradients, Layer, Views
 
@@ -76,7 +76,7 @@ def drop_and_grow(
     ``reset_regrown``. Drop ties go by lowest index, growth ties by the generator. The last two
     rank by |score|, as if it had been given.
     """
-    nnz, size = int(mask.count_nonzero()), mask.numel()
+    nnz, size = ones(mask), mask.numel()
     k = grow_count(drop_fraction, nnz, size, regrow_dropped=regrow_dropped)
     kept = mask & ~best(keep_score, k, mask, nnz, lowest=True, absolute=keep_absolute)
     candidates, count = (~kept, size - nnz + k) if regrow_dropped else (~mask, size - nnz)
@@ -136,7 +136,7 @@ class Masks:
                     f"layer {name}: {what} is {tensor.dtype} of shape {tuple(tensor.shape)}; "
                     f"valid: torch.bool of shape {tuple(shape)}"
                 )
-        count = int(change.mask.count_nonzero())
+        count = ones(change.mask)
         if count == 0:
             raise ValueError(f"layer {name}: the new mask keeps no weight (layer collapse)")
         return count
@@ -202,7 +202,7 @@ class Masks:
 
     def check_counts(self, expected: int | dict[str, int]) -> None:
         """Raise RuntimeError unless the masks, counted anew, have what the method announced."""
-        actual = {name: int(mask.count_nonzero()) for name, mask in self.mask.items()}
+        actual = {name: ones(mask) for name, mask in self.mask.items()}
         if isinstance(expected, int):
             if sum(actual.values()) != expected:
                 raise RuntimeError(f"{sum(actual.values())} active weights, {expected} announced")
@@ -232,7 +232,7 @@ class Masks:
         """
         history = self.ever if history is None else history
         total = sum(mask.numel() for mask in history.values())
-        return sum(int(mask.count_nonzero()) for mask in history.values()) / total
+        return sum(ones(mask) for mask in history.values()) / total
 
     def digest(self) -> str:
         """sha256 over all masks, in layer order."""

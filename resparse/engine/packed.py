@@ -7,6 +7,7 @@ from torch import Tensor
 
 from resparse.engine.layers import Kept, Sparse
 from resparse.engine.pattern import Pattern
+from resparse.selection import ones
 from resparse.storage import Full, Optimizer
 
 
@@ -44,7 +45,7 @@ class Packed(Full):
             super().restore(mask, optimizer)
 
     def _below(self, mask: Tensor) -> bool:
-        return int(mask.count_nonzero()) / self.size <= self.crossover
+        return ones(mask) / self.size <= self.crossover
 
     def _fill(self, optimizer: Optimizer) -> None:
         """Store all numbers."""
