@@ -120,7 +120,7 @@ def start(
     )
     training.progress.crossover = engine.crossover
     training.progress.installed = run.start_step
-    training.progress.forward.append((run.start_step - 1, training.forward_now()))
+    training.note_masks(run.start_step - 1, sum(masks.nnz().values()))
     require_same(masks, model, run.start_step - 1)
     return training
 

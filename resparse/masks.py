@@ -110,8 +110,12 @@ class Masks:
 
     def install(
         self, changes: Mapping[str, Change], optimizer: torch.optim.Optimizer | None
-    ) -> None:
-        """Take new masks: zero weights and moments outside them and where they say ``reset``."""
+    ) -> int:
+        """Take new masks: zero weights and moments outside them and where they say ``reset``.
+
+        Returns how many weights are active for the first time.
+        """
+        found = 0
         counts = {name: self._check(name, change) for name, change in changes.items()}
         for name, change in changes.items():
             mask, old = change.mask.clone(), self.mask.get(name)
@@ -119,9 +123,11 @@ class Masks:
                 keep = mask & ~change.reset
             else:
                 keep = mask if old is None else mask & old
+            found += ones(mask & ~self.ever[name])
             self.ever[name] |= mask
             self.stored[name].take(mask, keep, change.reset, optimizer)
             self.mask[name], self._nnz[name] = mask, counts[name]
+        return found
 
     def _check(self, name: str, change: Change) -> int:
         """Active weights of a new mask; raises ValueError where it cannot be installed."""

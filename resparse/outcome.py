@@ -12,6 +12,7 @@ from resparse import distributed
 from resparse.blame import guarded
 from resparse.checkpoint import save_tensors
 from resparse.data import Data
+from resparse.data.memory import InMemory
 from resparse.data.order import over_processes
 from resparse.errors import RunFailed
 from resparse.exploration import Growth, expected_explored
@@ -65,7 +66,7 @@ def count_correct(
 
 
 def end_epoch(t: Training, epoch: int) -> None:
-    """Note the epoch's mean loss and validation score; test where validation is the best yet.
+    """Note the epoch's mean loss, R_s and validation score; test where that is the best yet.
 
     Only epochs at the final density count: a network that is still to be pruned is another one.
     Test images are looked at there and at the end, else only by a run that says so.
@@ -73,6 +74,7 @@ def end_epoch(t: Training, epoch: int) -> None:
     p = t.progress
     p.train_loss.append(t.watch.take() / p.loss_steps)
     p.loss_steps = 0
+    p.rs.append(t.masks.explored())
     final = t.announced(p.step - 1) == t.announced(t.run.recipe.steps - 1)
     if t.data.size("val"):
         val = correct(t, "val")
@@ -149,7 +151,10 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
         "best_val_epoch": p.best_epoch if has_val else None,
         "rs": t.masks.explored(),
         "rs_trained": t.masks.explored(t.masks.trained),
+        "rs_miss": abs(p.found - p.explored) / sum(sizes.values()),
+        "rs_fall": p.fall / sum(sizes.values()),
         "nnz": t.masks.nnz(),
+        "nnz_change": p.nnz_change,
         "maskable": sum(sizes.values()),
         "total": sum(sizes.values()) + sum(w.numel() for w in others_of(t)),
         "updates": len(p.forward) - 1,
@@ -164,6 +169,8 @@ def outcome_of(t: Training, folder: RunFolder) -> dict[str, Any]:
     if p.test_top1:
         best = 100.0 * p.most_tested / tests if p.most_tested >= 0 else None
         outcome |= {"top1_best_test": best, "best_test_epoch": p.most_tested_epoch or None}
+    if isinstance(t.data, InMemory):  # ImageNet's, to be decoded again, would take as an epoch
+        outcome["train_top1"] = 100.0 * correct(t, "train") / t.data.size("train")
     first = method.state["starved"].tolist() if "starved" in method.state else []
     starved = dict(zip(sizes, first, strict=False)) | dict.fromkeys(p.starved, True)
     if starved:

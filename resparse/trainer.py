@@ -120,7 +120,7 @@ def update(t: Training, step: int, planned: int, dense: Gradients | None) -> Non
         t.progress.step = step + 1
         t.note_trained()
         with guarded(t.run.method, planned, {}):
-            t.masks.install(changes, t.optimizer)
+            found = t.masks.install(changes, t.optimizer)
             t.masks.check_counts(t.method.nnz_at(planned))
     except NonFinite as error:
         raise Diverged(f"mask update at step {step}: {error}", step) from error
@@ -128,7 +128,7 @@ def update(t: Training, step: int, planned: int, dense: Gradients | None) -> Non
     t.note_starved(changes)
     t.progress.installed = step + 1
     t.progress.postponed = NEVER
-    t.progress.forward.append((step, t.forward_now()))
+    t.note_masks(step, found)
 
 
 def dense_gradients(t: Training, step: int, due: bool) -> Gradients | None:
@@ -268,7 +268,8 @@ def concluded(t: Training, folder: RunFolder, over: Ended | None) -> Trained:
     chance = 100.0 / t.data.classes
     if status == "completed" and outcome["top1_last"] <= 1.2 * chance:
         status, reason = "collapsed", f"test top-1 {outcome['top1_last']:.2f} % is at chance"
-    curves = {"val_top1": t.progress.val_top1, "train_loss": t.progress.train_loss}
+    p = t.progress
+    curves = {"val_top1": p.val_top1, "train_loss": p.train_loss, "rs": p.rs}
     if t.progress.test_top1:
         curves["test_top1"] = t.progress.test_top1
     reached = [s for s in run.snapshots if s <= t.progress.step]  # a diverged run may miss some

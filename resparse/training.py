@@ -51,6 +51,12 @@ class Progress:
     train_loss: list[float] = field(default_factory=list)
     postponed: int = NEVER  # step of a mask update that waits for finite gradients
     installed: int = 0  # steps done when the present masks came
+    rs: list[float] = field(default_factory=list)  # R_s at the end of each epoch
+    found: int = 0  # weights active for the first time, mask by mask
+    explored: int = 0  # weights ever active, as last counted
+    fall: int = 0  # the largest fall of that count from one mask to the next
+    active: int = 0  # weights of the first masks
+    nnz_change: int = 0  # the largest distance from that of any later masks
     forward: list[tuple[int, float]] = field(default_factory=list)  # (after step, FLOPs an image)
     starved: list[str] = field(default_factory=list)  # layers that a rule kept alive so far
     scaler: dict[str, Any] = field(default_factory=dict)  # its state, where the precision has one
@@ -226,6 +232,18 @@ class Training:
         whole = self.interval()
         if self.progress.step - self.progress.installed >= whole:
             self.masks.note_trained()
+
+    def note_masks(self, step: int, found: int) -> None:
+        """Count anew, and note what the masks that came after ``step`` cost and explored.
+
+        ``found`` of their weights are active for the first time.
+        """
+        p, active = self.progress, sum(self.masks.nnz().values())
+        explored = sum(ones(ever) for ever in self.masks.ever.values())
+        p.active = p.active if p.forward else active
+        p.forward.append((step, self.forward_now()))
+        p.found, p.fall = p.found + found, max(p.fall, p.explored - explored)
+        p.explored, p.nnz_change = explored, max(p.nnz_change, abs(active - p.active))
 
     def note_starved(self, changes: Mapping[str, Change]) -> None:
         """Remember the layers that the masks' rule has just kept alive."""

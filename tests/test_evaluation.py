@@ -49,7 +49,8 @@ def training(twice=0):
     model[1].weight.data.zero_()
     model[1].bias.data = F.one_hot(data.splits["test"][1][0], 10).float()
     watch = Watch(torch.device("cpu"), every=1)
-    return SimpleNamespace(model=model, forward=model, data=data, watch=watch)
+    masks = SimpleNamespace(explored=lambda: 0.25)
+    return SimpleNamespace(model=model, forward=model, data=data, watch=watch, masks=masks)
 
 
 def counted(rank, world, folder, twice):
@@ -112,6 +113,7 @@ def test_an_epochs_loss_is_the_mean_of_its_own_steps():
     progress.loss_steps += 1
     end_epoch(t, 2)
     assert progress.train_loss == [2.0, 5.0]
+    assert progress.rs == [0.25, 0.25]
     assert (progress.val_top1, progress.test_top1, progress.best_epoch) == ([], [], 0)
 
 

@@ -46,6 +46,13 @@ def test_a_restored_mask_is_the_one_in_force_and_keeps_its_history():
     assert torch.equal(masks.ever["fc"], bits("111111"))
 
 
+def test_an_install_says_how_many_weights_are_active_for_the_first_time():
+    _, masks = layer("110000")
+    assert masks.install({"fc": Change(bits("011100"))}, None) == 2
+    assert masks.install({"fc": Change(bits("110000"))}, None) == 0  # seen before
+    assert masks.install({"fc": Change(bits("000111"))}, None) == 2
+
+
 def test_methods_see_adams_first_moment():
     weight, masks = layer("111000")
     optimizer = torch.optim.AdamW([weight], lr=0.1, betas=(0.5, 0.5))

@@ -36,6 +36,33 @@ def test_the_update_at_the_last_step_explores_as_expected_too(tmp_path):
     assert outcome["rs"] < 1  # and weights were left to explore
 
 
+@pytest.mark.parametrize(("method", "moves"), [("set_itop", 0), ("rigl", 0), ("gmp", 1)])
+def test_a_record_says_how_masks_and_rs_moved(method, moves, tmp_path):
+    run = make_run(method)
+    outcome, curves = train_to(tmp_path, run)[2:4]
+    assert (outcome["rs_miss"], outcome["rs_fall"]) == (0.0, 0.0)
+    pruned = outcome["maskable"] - sum(outcome["nnz"].values())
+    assert outcome["nnz_change"] == moves * pruned
+    assert curves["rs"][-1] == outcome["rs"]
+    assert curves["rs"] == sorted(curves["rs"])
+    assert len(curves["rs"]) == len(curves["train_loss"])
+
+
+def test_a_record_says_where_a_history_forgot():
+    t = start_of("set_itop")
+    size = sum(mask.numel() for mask in t.masks.ever.values())
+    for step in train_steps(t, 8):  # an update ends it
+        if step == 4:
+            for name, ever in t.masks.ever.items():
+                ever.copy_(t.masks.mask[name])
+    p = t.progress
+    assert 0 < p.found - p.explored < size
+    before = p.explored
+    t.masks.ever = {name: mask.clone() for name, mask in t.masks.mask.items()}
+    t.note_masks(8, 0)
+    assert p.fall == before - p.active > 0
+
+
 @pytest.mark.parametrize("method", ["set_itop", "snip_set_itop", "set", "rigl_itop"])
 def test_trained_weights_are_those_of_masks_that_lived_a_whole_interval(method):
     # updates end steps 4, 8 .. 28 of 30: the masks that came at 28 lived two steps

@@ -218,7 +218,7 @@ def test_nan_ends_the_run_as_diverged(tmp_path):
     data = Watched(lambda step, images, _: images * float("nan") if step == 7 else None)
     status, reason, outcome, curves, files, _ = train_to(tmp_path, make_run("set"), data=data)
     assert (status, reason) == ("diverged", "loss is nan at step 7")
-    assert curves == {"val_top1": [], "train_loss": []}
+    assert curves == {"val_top1": [], "train_loss": [], "rs": []}
     assert outcome["top1_best_val"] is None
     assert files == ["final.safetensors"]
 
