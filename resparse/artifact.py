@@ -109,6 +109,8 @@ def parse(text: str, where: str) -> Artifact:
         errata=read(Source, toml(about, source), source).errata,
         of_all=head.errata,
         readings=data.reading,
+        accuracy=head.accuracy,
+        measured=head.measured,
     )
     for erratum in head.errata:
         if erratum not in artifact.errata:
@@ -256,6 +258,7 @@ def plan_row(
         parent=parent,
         start_step=start,
         snapshots=snapshots,
+        test_every_epoch=artifact.test_every_epoch,
         engine=artifact.level(level).engine,
     )
 

@@ -10,7 +10,7 @@ from resparse.published import Published
 from resparse.record import Record
 from resparse.verdict import Comparison, Sample, Verdict, exact, judge, levene
 
-MEASURED = ("top1_last", "top1_best_val", "rs")
+MEASURED = ("top1_last", "top1_best_val", "rs")  # of every record
 RATIOS = ("train_flops", "test_flops")  # of every row, also one the paper does not have
 EXACT_METRICS = ("train_flops", "test_flops", "rs", "train_flops_total", "test_flops_total")
 PUBLISHED_SEEDS = 3  # of a printed mean (ITOP, section 3.2 and appendix A.3)
@@ -54,6 +54,7 @@ def build(
     table = []
     frozen = frozen_records(artifact, level)
     asked = len(artifact.level(level).seeds) if comparable else 0
+    measured = tuple(dict.fromkeys((*MEASURED, artifact.accuracy, *artifact.measured)))
     drops: list[Drop] = []
     first: dict[tuple[str, ...], Cell] = {}  # runs shared by two sparsities count once
     twins: list[tuple[Cell, Cell]] = []
@@ -64,7 +65,7 @@ def build(
             counts = {"paper": (numbers["nnz"], numbers["maskable"], numbers["total"])}
             found = records.get((label, sparsity), [])
             done = [record for record in found if record is not None]
-            for metric in () if exact_only else MEASURED:
+            for metric in () if exact_only else measured:
                 name = "rs_trained_here" if metric == "rs" and "rs" in cells else metric
                 published = artifact.cells.get((label, sparsity, name.removesuffix("_last")))
                 cell = _measured(metric, found, done, published, stale, comparable, asked)

@@ -110,7 +110,10 @@ def _top1(cells: dict[str, Cell]) -> list[str]:
     if "top1_last" not in cells:
         return []
     last, best = cells["top1_last"], cells["top1_best_val"]
-    found = [f"last {number(last, 'top1')}", f"best-val {number(best, 'top1')}", paper(last)]
+    others = {"best-test": cells.get("top1_best_test"), "train": cells.get("train_top1")}
+    found = [f"last {number(last, 'top1')}", f"best-val {number(best, 'top1')}"]
+    found += [f"{name} {number(cell, 'top1')}" for name, cell in others.items() if cell]
+    found.append(paper(last))
     found += [*_verdict(last), *_notes(last)]
     if (best.frozen_verdict, best.frozen_note) != (last.frozen_verdict, last.frozen_note):
         found += [f"best-val {line}" for line in _frozen(best)]

@@ -13,6 +13,8 @@ from resparse.reading import Many, Positive, Share, Some, Table, Text, read
 Value = int | float | str  # of an axis
 Coordinates = dict[str, Value]  # axis -> value
 Steps = Annotated[int, Field(gt=0)]
+Accuracy = Literal["top1_last", "top1_best_test"]
+Measured = Literal["top1_best_test", "train_top1"]  # by records that ask for it, see Run
 
 
 class ParentRow(Table):
@@ -150,6 +152,8 @@ class Head(Table):
     margin_pp: Positive
     margin_reason: Text
     errata: Many[Text] = ()  # those that concern the whole table; a cell names its own
+    accuracy: Accuracy = "top1_last"  # which the paper reports
+    measured: Many[Measured] = ()  # what is shown beside it
 
 
 class Exact(Table):
@@ -207,6 +211,13 @@ class Artifact:
     errata: dict[str, str]
     of_all: tuple[str, ...] = ()  # the errata that concern the whole table
     readings: tuple[Reading, ...] = ()
+    accuracy: Accuracy = "top1_last"
+    measured: tuple[Measured, ...] = ()
+
+    @property
+    def test_every_epoch(self) -> bool:
+        """Whether its runs look for the best epoch on the test images."""
+        return "top1_best_test" in (self.accuracy, *self.measured)
 
     @property
     def id(self) -> str:
