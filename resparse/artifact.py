@@ -12,6 +12,7 @@ from resparse.errors import Missing, UsageError
 from resparse.published import Cells, check_cells, read_published
 from resparse.reading import distinct, located, read, read_text, toml
 from resparse.record import Recipe, Run
+from resparse.row import check_row
 from resparse.sweep import expand
 from resparse.table import Artifact, File, Level, Row, RowAtLevel, Source, read_with_levels
 from resparse.workloads import workload
@@ -118,7 +119,7 @@ def parse(text: str, where: str) -> Artifact:
             raise UsageError(f"{where}: artifact.errata has {erratum!r}; valid: {valid}")
     for row in rows:
         with located(f"{where}, row {row.label}"):
-            _check_parent(artifact, row)
+            check_row(artifact, row)
     _try_runs(artifact, where)
     explored = {row.label: _rs_is_computed(artifact, row) for row in rows}
     check_cells(
@@ -137,43 +138,6 @@ def _row(table: dict[str, Any], number: int, levels: tuple[str, ...], where: str
     return row
 
 
-def _check_parent(artifact: Artifact, row: Row) -> None:
-    """Raise UsageError unless the row has a parent where its method needs one, and a sound one."""
-    needed = registry.load(row.method).needs_parent
-    if row.parent is None:
-        if needed:
-            raise UsageError(
-                f"parent is missing, method {row.method} starts from another row's run; "
-                "valid: parent = { row = ..., at = ... }"
-            )
-        return
-    chain = [row.label]
-    above: Row | None = row
-    while above is not None and above.parent is not None:
-        above = artifact.row(above.parent.row)
-        chain.append(above.label)
-        if above.label in chain[:-1]:
-            raise UsageError(
-                f"parent leads back to itself, {' -> '.join(chain)}; valid: another row"
-            )
-    if not needed:
-        raise UsageError(
-            f"parent = {row.parent.row!r}; valid: none, method {row.method} starts from scratch"
-        )
-    parent = artifact.row(row.parent.row)
-    if row.parent.at not in (0.0, *parent.snapshots):  # at 0 the seed draws the weights again
-        kept = ", ".join(map(str, parent.snapshots)) or "none"
-        raise UsageError(
-            f"parent {parent.label} keeps no snapshot at = {row.parent.at}; valid: {kept}"
-        )
-    ranked = registry.load(row.method).budget == "global"  # it prunes the parent's weights itself
-    if not ranked and parent.distribution != row.distribution:  # its final masks are this row's
-        raise UsageError(
-            f"distribution = {row.distribution!r}; valid: {parent.distribution!r}, that of its "
-            f"parent {parent.label}"
-        )
-
-
 def _try_runs(artifact: Artifact, where: str) -> None:
     """Resolve one run of every row, level and sparsity, and its weights per layer."""
     networks = [(name, name, level.workload) for name, level in artifact.levels.items()]
@@ -183,7 +147,7 @@ def _try_runs(artifact: Artifact, where: str) -> None:
             if row.at(name).left_out:
                 continue
             at = f"{where}, row {row.label}, {name}"
-            for sparsity in artifact.sparsities:
+            for sparsity in filter(row.has, artifact.sparsities):
                 with located(at):
                     run = plan_row(artifact, row, level, sparsity, 0, "unread")
                 try:
@@ -219,8 +183,10 @@ def check_seeds(seeds: Sequence[int], where: str) -> tuple[int, ...]:
 
 def recipe_of(artifact: Artifact, row: Row, level: str) -> Recipe:
     """The row's recipe at a level, in steps."""
-    problem = workload(artifact.level(level).workload)
-    return problem.recipe.changed(row.at(level).recipe).resolve(problem.train_size, row.length)
+    at = artifact.level(level)
+    problem = workload(at.workload)
+    recipe = problem.recipe.changed({**at.recipe, **row.at(level).recipe})
+    return recipe.resolve(problem.train_size, row.length_at(level))
 
 
 def plan_row(
@@ -291,6 +257,6 @@ def plan(
         )
         for sparsity in (sparsities or artifact.sparsities)
         for row in artifact.rows
-        if (not only or row.label in only) and not row.at(level).left_out
+        if (not only or row.label in only) and row.has(sparsity) and not row.at(level).left_out
         for seed in seeds
     ]

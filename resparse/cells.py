@@ -59,8 +59,8 @@ def build(
     first: dict[tuple[str, ...], Cell] = {}  # runs shared by two sparsities count once
     twins: list[tuple[Cell, Cell]] = []
     for sparsity in sparsities:
-        for label in labels:
-            row = artifact.row(label)
+        for row in (r for r in map(artifact.row, labels) if r.has(sparsity)):
+            label = row.label
             cells, numbers = exact_cells(artifact, row, sparsity)
             counts = {"paper": (numbers["nnz"], numbers["maskable"], numbers["total"])}
             found = records.get((label, sparsity), [])

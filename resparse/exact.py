@@ -62,9 +62,9 @@ def cost(
 
 def require_computable(artifact: Artifact, labels: Sequence[str]) -> None:
     """Compute every exact number that a report of these rows will need; raises UsageError."""
-    for label in labels:
-        for sparsity in artifact.sparsities:
-            row_numbers(artifact, artifact.row(label), sparsity)
+    for row in map(artifact.row, labels):
+        for sparsity in filter(row.has, artifact.sparsities):
+            row_numbers(artifact, row, sparsity)
 
 
 def row_numbers(artifact: Artifact, row: Row, sparsity: float) -> Numbers:

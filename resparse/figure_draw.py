@@ -1,27 +1,27 @@
-"""A figure as a picture: accuracy and R_s against an axis, panel by panel; SVG and PNG."""
+"""A figure as a picture, SVG and PNG: what all kinds share, and which kind is drawn how."""
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from resparse import figure_bars, figure_lines, figure_sweep
 from resparse.artifact import Artifact
 from resparse.figure import Figure, Point
 from resparse.files import write_atomic
 from resparse.table import report_name
 
-MARKERS = ("o", "s", "^", "D", "v")  # of sparsities, so that a print in grey is read too
-STYLES = ("-.", "--", "-", ":")  # of methods, in the order of the figure's names
 WIDTH, HEIGHT = 3.3, 2.6  # of one axes, inches
-RS_COLOUR, EXPLORED = "0.35", "$R_s$"
+LEGEND = 0.6  # inches below
 
 
 def draw(figure: Figure, level: str, points: Sequence[Sequence[Point]]) -> tuple[bytes, bytes]:
     """(SVG, PNG) of all panels; the same bytes for the same points.
 
-    A row of axes for each panel: accuracy at all sparsities first, then a sparsity each with R_s
-    on an axis of its own. Bands are a standard deviation over seeds to either side. A level that
-    trains other than the paper's network says so above each panel.
+    Along sparsities a panel is one axes, and panels lie side by side. Else each is a row: accuracy
+    at all sparsities first, then a sparsity each with R_s on an axis of its own. Bands are a
+    standard deviation over seeds to either side. A level that trains other than the paper's network
+    says so above each panel.
     """
     import matplotlib as mpl
     import seaborn
@@ -30,29 +30,31 @@ def draw(figure: Figure, level: str, points: Sequence[Sequence[Point]]) -> tuple
     from matplotlib import pyplot as plt
 
     colours = seaborn.color_palette("colorblind")
-    columns = 1 + max(len(panel.sparsities) for panel in figure.panels)
+    widest = max(len(panel.sparsities) for panel in figure.panels)
+    rows, columns = len(figure.panels), 1 + widest
+    width = WIDTH
+    if figure.by_sparsity:
+        rows, columns, width = 1, len(figure.panels), 1.5 * WIDTH
     style: Any = {"svg.hashsalt": figure.id, "svg.fonttype": "path", "font.size": 9}
     with mpl.rc_context(style):
         made, axes = plt.subplots(
-            len(figure.panels),
+            rows,
             columns,
-            figsize=(WIDTH * columns, HEIGHT * len(figure.panels) + 0.6),
+            figsize=(width * columns, HEIGHT * rows + LEGEND),
             squeeze=False,
             layout="constrained",
         )
-        for row, panel, some in zip(axes, figure.panels, points, strict=True):
-            _panel(figure, panel, some, row, colours)
-            row[0].set_title(_title(panel, level), fontsize=9)
-        handles: dict[Any, Any] = {}
-        for axis in made.axes:  # those of R_s too
-            handles |= {h.get_label(): h for h in axis.get_legend_handles_labels()[0]}
-        made.legend(
-            list(handles.values()),
-            list(handles),
-            loc="outside lower center",
-            ncols=6,
-            frameon=False,
-        )
+        for n, (panel, some) in enumerate(zip(figure.panels, points, strict=True)):
+            if not figure.by_sparsity:
+                figure_sweep.draw(figure, panel, some, axes[n], colours)
+                axes[n][0].set_title(_title(panel, level), fontsize=9)
+                continue
+            if figure.drawn.shows == "flops":
+                figure_bars.draw(figure, panel, some, axes[0][n], colours)
+            else:
+                figure_lines.draw(figure, panel, some, axes[0][n], colours)
+            axes[0][n].set_title(_title(panel, level), fontsize=9)
+        _legend(made, 3 if figure.by_sparsity and columns == 1 else 6)
         svg, png = io.BytesIO(), io.BytesIO()
         made.savefig(svg, format="svg", metadata={"Date": None})
         made.savefig(png, format="png", dpi=160, metadata={"Software": None})
@@ -60,68 +62,19 @@ def draw(figure: Figure, level: str, points: Sequence[Sequence[Point]]) -> tuple
     return svg.getvalue(), png.getvalue()
 
 
-def _panel(figure: Figure, panel: Artifact, some: Sequence[Point], row: Any, colours: Any) -> None:
-    sparsities = panel.sparsities
-    for axis in row[1 + len(sparsities) :]:
-        axis.set_visible(False)
-    for n, sparsity in enumerate(sparsities):
-        here = [p for p in some if p.sparsity == sparsity]
-        _accuracy(figure, here, row[0], colours[n], MARKERS[n], f"sparsity {sparsity:g}")
-        own = row[1 + n]
-        _accuracy(figure, here, own, colours[n], MARKERS[n], f"sparsity {sparsity:g}")
-        _explored(figure, here, own)
-        own.set_title(f"sparsity {sparsity:g}", fontsize=9)
-    _dense(figure, some, row[0])
-    row[0].set_ylabel("test top-1, %")
-    for axis in row[: 1 + len(sparsities)]:
-        axis.set_xlabel(figure.drawn.label)
-        axis.set_xscale(figure.drawn.scale)
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.grid(alpha=0.25)
-
-
-def _accuracy(
-    figure: Figure, some: Sequence[Point], axis: Any, colour: Any, marker: str, name: str
-) -> None:
-    for method in dict.fromkeys(p.method for p in some):
-        style = _style(figure, method)
-        swept = sorted((p for p in some if p.method == method and p.x is not None), key=_x)
-        label = f"{figure.drawn.names[method]}, {name}"
-        if swept:
-            at, mean = [p.x for p in swept], [p.top1 for p in swept]
-            low = [p.top1 - p.top1_std for p in swept]
-            high = [p.top1 + p.top1_std for p in swept]
-            axis.plot(at, mean, style, marker=marker, ms=4, color=colour, label=label)
-            axis.fill_between(at, low, high, color=colour, alpha=0.18, lw=0)
-        elif method != "dense":
-            level = next(p for p in some if p.method == method)
-            axis.axhline(level.top1, color=colour, ls=style, lw=1.2, label=label)
-
-
-def _dense(figure: Figure, some: Sequence[Point], axis: Any) -> None:
-    """The dense line, once: its runs are the same at every sparsity."""
-    dense = next((p for p in some if p.method == "dense"), None)
-    if dense is not None:
-        axis.axhline(
-            dense.top1,
-            color="black",
-            ls=_style(figure, "dense"),
-            lw=1.2,
-            label=figure.drawn.names["dense"],
-        )
-
-
-def _explored(figure: Figure, some: Sequence[Point], axis: Any) -> None:
-    """R_s on the right, from 0 to 1."""
-    other = axis.twinx()
-    for method in dict.fromkeys(p.method for p in some if p.x is not None):
-        style = _style(figure, method)
-        swept = sorted((p for p in some if p.method == method and p.rs is not None), key=_x)
-        at, rs = [p.x for p in swept], [p.rs for p in swept]
-        other.plot(at, rs, style, marker="x", ms=4, lw=1, color=RS_COLOUR, label=EXPLORED)
-    other.set_ylim(0.0, 1.05)
-    other.set_ylabel(EXPLORED, color=RS_COLOUR)
-    other.tick_params(axis="y", colors=RS_COLOUR)
+def _legend(made: Any, columns: int) -> None:
+    """One for all axes, below them; a name that several axes have stands there once."""
+    handles: dict[Any, Any] = {}
+    for axis in made.axes:  # those of R_s too
+        found = zip(*axis.get_legend_handles_labels(), strict=True)
+        handles |= {label: handle for handle, label in found}
+    made.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+    )
 
 
 def _title(panel: Artifact, level: str) -> str:
@@ -129,14 +82,6 @@ def _title(panel: Artifact, level: str) -> str:
     here = panel.level(level).workload
     own = here == panel.exact_workload
     return panel.title if own else f"for {panel.title}:\n{here}, level {level}"
-
-
-def _style(figure: Figure, method: str) -> str:
-    return STYLES[list(figure.drawn.names).index(method) % len(STYLES)]
-
-
-def _x(point: Point) -> float:
-    return 0.0 if point.x is None else point.x
 
 
 def write(

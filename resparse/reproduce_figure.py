@@ -23,7 +23,11 @@ def reproduce_figure(options: Options) -> int:
     Runs that panels share are trained once. The picture is drawn where the panels' own files are
     written, and of those alone. Raises UsageError for a choice of rows: they are a panel's.
     """
-    figure = figures.load(options.name)
+    whole = figures.load(options.name)
+    figure = whole.at(options.level)
+    absent = [panel.id for panel in whole.panels if panel not in figure.panels]
+    if absent and not options.json:
+        print(f"{whole.id} at level {options.level} has no {', '.join(absent)}: not drawn")
     if options.only or options.sparsities:
         chosen = "--only" if options.only else "--sparsity"
         valid = ", ".join(panel.id for panel in figure.panels)
@@ -76,7 +80,7 @@ def _lacking(panel: Artifact, level: str, found: Sequence[Point]) -> list[str]:
     asked, lines = len(panel.level(level).seeds), []
     fewer = sum(point.seeds < asked for point in found)
     rows = [row for row in panel.rows if not row.at(level).left_out]
-    absent = len(rows) * len(panel.sparsities) - len(found)
+    absent = sum(row.has(s) for row in rows for s in panel.sparsities) - len(found)
     if fewer:
         lines.append(f"{panel.title}: {fewer} of {len(found)} means are of fewer than {asked} runs")
     if absent:

@@ -30,7 +30,7 @@ def expand(
     where = f"{where}, sweep {table.get('label', f'number {number}')}"
     sweep = read_with_levels(Sweep, SweepAtLevel, table, levels, where)
     places = {axis: _place(sweep.method, axis, where) for axis in sweep.axes}
-    _check(sweep, places, where)
+    _check(sweep, where)
     same = {key: table[key] for key in table if key not in ("axes", "label", *levels)}
     points = [
         dict(zip(sweep.axes, at, strict=True))
@@ -60,6 +60,7 @@ def _row(
             "fields": {**level.fields, **_at(places, "fields", there)},
             "recipe": {**level.recipe, **_at(places, "recipe", there)},
             "coordinates": there,
+            **({LENGTH: there[LENGTH]} if LENGTH in there else {}),
             "left_out": any(here[axis] in values for axis, values in level.leave_out.items()),
         }
     return row
@@ -82,7 +83,7 @@ def _place(method: str, axis: str, where: str) -> str:
     raise UsageError(f"{where}: axes has {axis!r}; valid: {valid}")
 
 
-def _check(sweep: Sweep, places: Mapping[str, str], where: str) -> None:
+def _check(sweep: Sweep, where: str) -> None:
     """Raise UsageError for axes that name no points, or the same one twice."""
     named = _AXIS.findall(sweep.label)
     for name in named:
@@ -98,7 +99,7 @@ def _check(sweep: Sweep, places: Mapping[str, str], where: str) -> None:
             )
         _check_set_once(axis, {"fields": sweep.fields}, where)
     for name, level in sweep.levels.items():
-        _check_level(sweep, level, places, f"{where}, {name}")
+        _check_level(sweep, level, f"{where}, {name}")
 
 
 def _check_set_once(axis: str, given: Mapping[str, Mapping[str, Any]], where: str) -> None:
@@ -107,7 +108,7 @@ def _check_set_once(axis: str, given: Mapping[str, Mapping[str, Any]], where: st
             raise UsageError(f"{where}: {what} has {axis!r}, an axis; valid: one of the two")
 
 
-def _check_level(sweep: Sweep, level: SweepAtLevel, places: Mapping[str, str], where: str) -> None:
+def _check_level(sweep: Sweep, level: SweepAtLevel, where: str) -> None:
     """Raise UsageError for values that are not one to one with the sweep's, or leave no point."""
     for what, given in (("axes", level.axes), ("leave_out", level.leave_out)):
         for axis, values in given.items():
@@ -117,8 +118,6 @@ def _check_level(sweep: Sweep, level: SweepAtLevel, places: Mapping[str, str], w
     for axis in sweep.axes:
         _check_set_once(axis, {"fields": level.fields, "recipe": level.recipe}, where)
     for axis, values in level.axes.items():
-        if places[axis] == LENGTH:
-            raise UsageError(f"{where}: axes has {axis!r}; valid: an axis other than length")
         if len(values) != len(sweep.axes[axis]):
             raise UsageError(
                 f"{where}: axes.{axis} has {len(values)} values; valid: {len(sweep.axes[axis])}, "

@@ -30,13 +30,20 @@ class RowAtLevel(Table):
     recipe: dict[str, Any] = Field(default_factory=dict)
     fields: dict[str, Any] = Field(default_factory=dict)
     coordinates: Coordinates = Field(default_factory=dict)
+    length: Positive | None = None
     left_out: bool = False
 
 
 class Row(Table):
-    """One row of a table, as its TOML says it; ``coordinates`` are its point in a sweep."""
+    """One row of a table, as its TOML says it; ``coordinates`` are its point in a sweep.
+
+    ``called`` is the paper's name for it where the label says more, ``sparsities`` are those that
+    it is trained at where they are not all of the table's.
+    """
 
     label: Text
+    called: Text | None = None
+    sparsities: Many[Share] = ()
     method: str
     distribution: str
     fields: dict[str, Any] = Field(default_factory=dict)
@@ -46,6 +53,15 @@ class Row(Table):
     coordinates: Coordinates = Field(default_factory=dict)
     levels: dict[str, RowAtLevel] = Field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """What the paper calls it."""
+        return self.called or self.label
+
+    def has(self, sparsity: float) -> bool:
+        """Whether it is trained at one of the table's sparsities."""
+        return not self.sparsities or sparsity in self.sparsities
+
     def at(self, level: str) -> RowAtLevel:
         """What changes at the level, mostly nothing."""
         return self.levels.get(level, RowAtLevel())
@@ -53,6 +69,10 @@ class Row(Table):
     def coordinates_at(self, level: str) -> Coordinates:
         """The row's point in its sweep by the level's own values: where a figure draws it."""
         return self.coordinates | self.at(level).coordinates
+
+    def length_at(self, level: str) -> float:
+        """The level's own length, or the row's."""
+        return self.at(level).length or self.length
 
     def fields_at(self, level: str) -> dict[str, Any]:
         """Method fields, those of the level over the row's own."""
@@ -79,6 +99,8 @@ class Sweep(Table):
     method: str
     distribution: str
     axes: Annotated[dict[str, Some[Value]], Field(min_length=1)]
+    called: Text | None = None
+    sparsities: Many[Share] = ()
     fields: dict[str, Any] = Field(default_factory=dict)
     length: Positive = 1.0
     snapshots: Many[Share] = ()
@@ -136,6 +158,7 @@ class Level(Table):
 
     workload: str
     engine: Literal["masked", "auto"] = "masked"  # auto: sparse layers where they pay
+    recipe: dict[str, Any] = Field(default_factory=dict)  # what it changes in all rows alike
     seeds: Some[int]
     shows: Text
     frozen_seeds: Annotated[int, Field(ge=0)] = 0

@@ -7,39 +7,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from figures_made import made
 
 from resparse import artifact, figure, figure_draw, reproduce_figure
 from resparse.asked import Options
 from resparse.errors import Missing, UsageError
 
 NAME = "itop/figure3"
-LINE = "{row},{sparsity},{metric},{ours},{std},3,{seeds},,,NO REFERENCE,,,,,\n"
-HEAD = (
-    "row,sparsity,metric,ours,std,n,seeds,published,published_std,verdict,frozen_verdict,erratum,"
-    "note,frozen_note,keys\n"
-)
-
-
-def line(row: str, sparsity: float, metric: str, ours: float | str, std: float | str = "") -> str:
-    seeds = "0:1 1:1 2:1" if ours != "" else ""
-    return LINE.format(row=row, sparsity=sparsity, metric=metric, ours=ours, std=std, seeds=seeds)
-
-
-def made(panel: artifact.Artifact, folder: Path) -> None:
-    """What a report of the panel's smoke level writes: made-up numbers, one run of SET missing."""
-    text = HEAD
-    for sparsity in panel.sparsities:
-        for n, row in enumerate(panel.rows):
-            lost = row.at("smoke").left_out or (row.label.endswith(" 800") and sparsity == 0.8)
-            text += line(row.label, sparsity, "top1_last", "" if lost else 90 - n - sparsity, 0.5)
-            if row.method == "dense":
-                text += line(row.label, sparsity, "rs", 1.0)
-            elif not lost:
-                text += line(row.label, sparsity, "rs", 0.99)  # of the paper's network: not drawn
-                text += line(row.label, sparsity, "rs_trained_here", 0.5 + n / 100)
-    file = folder / f"{panel.name}.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
 
 
 @pytest.fixture
@@ -107,8 +81,11 @@ def test_points_are_what_the_cells_say(drawn):
     assert at == [("dense", None), ("static", None), *swept]
     assert len(points) == 3 * 7 - 1  # one has no accuracy
     first = next(p for p in points if p.x == 150.0 and p.sparsity == 0.8)
-    assert first == figure.Point("set_itop", 0.8, 150.0, 87.2, 0.5, 0.52, 3)
-    assert found.drawn.axis == "interval"
+    assert (first.name, first.method, first.length) == ("SET", "set_itop", 1.0)
+    assert (first.mean, first.std, first.rs, first.seeds) == (
+        pytest.approx(87.2), pytest.approx(0.5), 0.52, 3
+    )  # fmt: skip
+    assert found.axis(found.panels[0]) == "interval"
 
 
 def test_points_that_no_report_has_written_are_missing(tmp_path):
@@ -130,7 +107,7 @@ def test_a_picture_follows_from_its_points(drawn):
     svg, png = figure_draw.draw(found, "smoke", some)
     assert (svg, png) == figure_draw.draw(found, "smoke", some)
     assert png.startswith(b"\x89PNG")
-    other = [[p._replace(top1=p.top1 + 1) for p in some[0]]]
+    other = [[p._replace(mean=p.mean + 1) for p in some[0]]]
     assert figure_draw.draw(found, "smoke", other)[0] != svg
 
 
@@ -156,7 +133,7 @@ def test_a_panel_is_a_row_of_axes_and_a_band_a_deviation_to_either_side(drawn, m
     assert len(axes) == 3 * (1 + 3 + 3)  # accuracy, a sparsity each, R_s on each of those
     x, low, high = next(band for band in bands if len(band[0]) == 5)
     assert x == [1.0, 3.0, 10.0, 25.0, 150.0]
-    assert [b - a for a, b in zip(low, high, strict=True)] == [1.0] * 5
+    assert [b - a for a, b in zip(low, high, strict=True)] == pytest.approx([1.0] * 5)
 
 
 def test_reproduced_panel_by_panel_then_drawn(monkeypatch, tmp_path, capsys):
@@ -198,7 +175,8 @@ def test_rows_are_chosen_of_a_panel():
     ("old", "new", "why"),
     [
         ('axis = "interval"', 'axis = "batch_size"', "axis = 'batch_size', which no sweep of"),
-        ('static = "Static", ', "", "names has no 'static', a method of itop/panels/figure3_mlp"),
+        ('axis = "interval"', 'axis = ["interval"]', "axis has 1 values for 3 panels; valid: one"),
+        ("[figure]", '[figure]\nshows = "generalisation"', "figure3_mlp measures no train_top1"),
         ('"figure3_vgg16"', '"figure3_mlp"', "panel figure3_mlp is given twice"),
         ('"figure3_vgg16"', '"figure3_vgg"', "unknown table or figure 'itop/panels/figure3_vgg'"),
         ('name = "figure3"', 'name = "figure4"', "'itop/figure4'; valid: 'itop/figure3'"),

@@ -153,8 +153,17 @@ def test_a_method_imports_the_contract_and_torch_only(path):
         "claims.listing": {f"resparse.claims.{m}" for m in ("claim", "evidence", "judge")},
         "table": {"resparse.errors", "resparse.published", "resparse.reading"},
         "sweep": {f"resparse.{m}" for m in ("errors", "reading", "recipe", "registry", "table")},
-        "figure": {f"resparse.{m}" for m in ("artifact", "errors", "reading")},
-        "figure_draw": {f"resparse.{m}" for m in ("artifact", "figure", "files", "table")},
+        "figure": {f"resparse.{m}" for m in ("artifact", "cells", "errors", "reading", "sweep")},
+        "figure_draw": {
+            *(f"resparse.{m}" for m in ("artifact", "figure", "files", "table")),
+            *(f"resparse.figure_{m}" for m in ("bars", "lines", "sweep")),
+        },
+        "figure_style": {"resparse.figure"},
+        **{
+            f"figure_{m}": {f"resparse.{n}" for n in ("artifact", "figure", "figure_style")}
+            for m in ("bars", "lines", "sweep")
+        },
+        "row": {f"resparse.{m}" for m in ("errors", "registry", "table")},
         "section": set(),
         "rs_section": {f"resparse.{m}" for m in ("artifact", "cells", "rs_fit", "section")},
         "rs_fit": {

@@ -103,12 +103,14 @@ def test_a_bad_sweep_is_refused_by_its_key(table, words):
         assert word in text, text
 
 
-def test_the_length_of_a_level_is_the_sweeps():
+def test_a_level_may_have_lengths_of_its_own():
     table = changed(label="{length}", axes={"length": [1, 2]}) | {
         "smoke": {"axes": {"length": [1, 3]}}
     }
-    with pytest.raises(UsageError, match="an axis other than length"):
-        expand(table, 1, LEVELS, "file")
+    rows = expand(table, 1, LEVELS, "file")
+    assert [row["length"] for row in rows] == [1, 2]
+    assert [row["smoke"]["length"] for row in rows] == [1, 3]
+    assert [row["paper"]["length"] for row in rows] == [1, 2]
 
 
 NAME = "benchmarks/itop/table1.toml"
