@@ -42,10 +42,10 @@ class Row(Table):
     """
 
     label: Text
-    called: Text | None = None
-    sparsities: Many[Share] = ()
     method: str
     distribution: str
+    called: Text | None = None
+    sparsities: Many[Share] = ()
     fields: dict[str, Any] = Field(default_factory=dict)
     length: Positive = 1.0
     snapshots: Many[Share] = ()

@@ -1,0 +1,128 @@
+"""Which modules of the package each may import; one that is not named may import any."""
+
+METHOD_MAY = {
+    f"resparse.{m}" for m in ("method", "families", "masks", "rules", "schedules", "distributions")
+}
+CONTRACT_MAY = {
+    f"resparse.{m}" for m in ("errors", "exploration", "masks", "method", "promises", "registry")
+}
+CONTRACT_PARTS = {f"resparse.contract.{m}" for m in ("calls", "run", "shared", "toy")}
+OUTER = {"resparse.artifact", "resparse.cells", "resparse.render", "resparse.runner"}
+OUTER |= {"resparse.__main__", "resparse.verdict", "resparse.reproduce", "resparse.worker"}
+
+MAY = {
+    "masks": {"resparse.selection", "resparse.storage", "resparse.views"},
+    "storage": set(),
+    "views": {"resparse.storage"},
+    "engine.threads": set(),
+    "engine.kernels": {"resparse.engine.threads"},
+    "engine.places": {"resparse.engine.threads"},
+    "engine.draw": {"resparse.engine.places"},
+    "engine.pattern": {
+        *(f"resparse.engine.{m}" for m in ("kernels", "places", "threads")),
+        "resparse.engine",
+    },
+    "engine.layers": {
+        *(f"resparse.engine.{m}" for m in ("pattern", "places", "threads")),
+        "resparse.engine",
+    },
+    "engine.packed": {
+        *(f"resparse.engine.{m}" for m in ("layers", "pattern")),
+        *(f"resparse.{m}" for m in ("selection", "storage")),
+    },
+    "selection": set(),
+    "schedules": set(),
+    "distributions": set(),
+    "seeds": set(),
+    "errors": set(),
+    "method": {"resparse.masks", "resparse.uniform"},
+    "allocator": set(),
+    "uniform": {"resparse.engine.draw"},
+    "flops": set(),
+    "micronet": set(),
+    "verdict": {"resparse.errors"},
+    "files": {"resparse.errors"},
+    "reading": {"resparse.errors"},
+    "published": {"resparse.errors", "resparse.reading"},
+    "claims.point": set(),
+    "claims.support": set(),
+    "claims.evidence": {"resparse.claims.point"},
+    "claims.part": {
+        *(f"resparse.claims.{m}" for m in ("evidence", "point")),
+        *("resparse.errors", "resparse.reading"),
+    },
+    "claims.contrast": {
+        *(f"resparse.claims.{m}" for m in ("evidence", "support")),
+        "resparse.verdict",
+    },
+    "claims.view": {f"resparse.claims.{m}" for m in ("contrast", "evidence", "point")},
+    "claims.shapes": {
+        *(f"resparse.claims.{m}" for m in ("contrast", "evidence", "part", "point")),
+        *(f"resparse.claims.{m}" for m in ("support", "view")),
+        "resparse.schedules",
+    },
+    "claims.sweeps": {
+        f"resparse.claims.{m}" for m in ("contrast", "part", "point", "shapes", "support", "view")
+    },
+    "claims.claim": {"resparse.claims.part", "resparse.errors", "resparse.reading"},
+    "claims.judge": {
+        *(f"resparse.claims.{m}" for m in ("claim", "evidence", "part", "point", "shapes")),
+        *(f"resparse.claims.{m}" for m in ("support", "sweeps", "view")),
+        *("resparse.errors", "resparse.verdict"),
+    },
+    "claims.printed": {
+        *(f"resparse.claims.{m}" for m in ("claim", "evidence", "point")),
+        *(f"resparse.{m}" for m in ("errors", "published", "reading")),
+    },
+    "claims.listing": {f"resparse.claims.{m}" for m in ("claim", "evidence", "judge")},
+    "table": {"resparse.errors", "resparse.published", "resparse.reading"},
+    "sweep": {f"resparse.{m}" for m in ("errors", "reading", "recipe", "registry", "table")},
+    "figure": {f"resparse.{m}" for m in ("artifact", "cells", "errors", "reading", "sweep")},
+    "figure_draw": {
+        *(f"resparse.{m}" for m in ("artifact", "figure", "files", "table")),
+        *(f"resparse.figure_{m}" for m in ("bars", "lines", "sweep")),
+    },
+    "figure_style": {"resparse.figure"},
+    **{
+        f"figure_{m}": {f"resparse.{n}" for n in ("artifact", "figure", "figure_style")}
+        for m in ("bars", "lines", "sweep")
+    },
+    "row": {f"resparse.{m}" for m in ("errors", "registry", "table")},
+    "section": set(),
+    "rs_section": {f"resparse.{m}" for m in ("artifact", "cells", "rs_fit", "section")},
+    "rs_fit": {
+        *(f"resparse.{m}" for m in ("artifact", "cells", "distributions", "exact")),
+        *(f"resparse.{m}" for m in ("exploration", "registry", "table", "workloads")),
+    },
+    "checkpoint": {"resparse.errors", "resparse.files"},
+    "record": {"resparse.errors", "resparse.files", "resparse.holding"},
+    "holding": {"resparse.errors", "resparse.files"},
+    "disk": {
+        *(f"resparse.{m}" for m in ("checkpoint", "data", "files", "garbage")),
+        *(f"resparse.{m}" for m in ("models", "outside", "record", "registry")),
+    },
+    "history": set(),
+    "heartbeat": {"resparse.files"},
+    "cluster": {"resparse.errors", "resparse.how"},
+    "slurm_job": {f"resparse.{m}" for m in ("errors", "group", "how", "worker")},
+    "registry": {f"resparse.{m}" for m in ("blame", "errors", "method", "outside")},
+    "outside": {f"resparse.{m}" for m in ("errors", "files", "reading")},
+    "blame": {f"resparse.{m}" for m in ("errors", "masks", "method", "views")},
+    "promises": {"resparse.method"},
+    "contract.blame": {"resparse.blame", "resparse.errors", "resparse.method"},
+    "contract.shared": {"resparse.errors"},
+    "contract.toy": {*CONTRACT_MAY, *(f"resparse.contract.{m}" for m in ("blame", "shared"))},
+    "contract.calls": {*CONTRACT_MAY, "resparse.contract.toy"},
+    "contract.run": {*CONTRACT_MAY, *CONTRACT_PARTS},
+    "contract.conduct": {*CONTRACT_MAY, *CONTRACT_PARTS},
+    "contract.weights": {*CONTRACT_MAY, *CONTRACT_PARTS},
+    "contract.elsewhere": {*CONTRACT_MAY, *CONTRACT_PARTS},
+    "contract": {
+        "resparse.errors",
+        "resparse.method",
+        "resparse.contract.toy",
+        "resparse.contract.conduct",
+        "resparse.contract.elsewhere",
+        "resparse.contract.weights",
+    },
+}
