@@ -54,6 +54,10 @@ class Outcome(Table):
     rs_std: NotNegative | None = None
     rs_z: float | None = None
     starved: list[str] | None = None
+    train_top1: Percent | None = None
+    rs_miss: Fraction | None = None
+    rs_fall: Fraction | None = None
+    nnz_change: Count | None = None
 
 
 class Provenance(Table):
@@ -76,11 +80,7 @@ def check(record: Record, folder: Path) -> None:
     forged accuracy, R_s or FLOPs would take a training to find. So is masks_sha256 of code from
     outside, for the order of its layers is known only by running it.
     """
-    try:
-        read(Provenance, record.provenance, "provenance")
-        outcome = read(Outcome, record.outcome, "outcome")
-    except ResparseError as error:
-        raise RunFailed(f"{folder / 'record.json'}, {error}") from error
+    outcome = read_outcome(record, str(folder / "record.json"))
     file = folder / WEIGHTS
     if WEIGHTS not in read_json(folder / "COMMITTED"):
         raise RunFailed(f"{folder / 'COMMITTED'} names no {WEIGHTS}: nothing bears the outcome out")
@@ -102,6 +102,15 @@ def check(record: Record, folder: Path) -> None:
                 f"{folder / 'record.json'}, outcome: {key} = {said[key]!r}; by {WEIGHTS} it is "
                 f"{found[key]!r}"
             )
+
+
+def read_outcome(record: Record, where: str) -> Outcome:
+    """The outcome, typed; raises RunFailed naming the key of it or of the provenance at fault."""
+    try:
+        read(Provenance, record.provenance, "provenance")
+        return read(Outcome, record.outcome, "outcome")
+    except ResparseError as error:
+        raise RunFailed(f"{where}, {error}") from error
 
 
 def masks_in(file: Path) -> dict[str, np.ndarray]:
