@@ -17,11 +17,10 @@ from resparse import evidence
 from resparse.errors import ResparseError, RunFailed, UsageError
 from resparse.files import file_sha256, read_json, sync_folder, writing
 from resparse.outside import copied, copy_of
-from resparse.record import KEY, Record, Run, RunFolder, RunStore
+from resparse.record import KEY, STATUSES, Record, Run, RunFolder, RunStore
 from resparse.worker import code_of
 
 BESIDE = ("manifest.json", "events.jsonl")  # copied as well, committed or not
-STATUSES = ("completed", "diverged", "collapsed")
 
 
 @dataclass

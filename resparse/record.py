@@ -29,6 +29,7 @@ from resparse.holding import held
 
 SCHEMA = 1
 KEY = "[0-9a-f]{16}"  # the name of a run's folder
+STATUSES = ("completed", "diverged", "collapsed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ class Record:
     key: str
     config: dict[str, Any] = field(hash=False)
     fingerprint: str
-    status: str  # completed | diverged | collapsed
+    status: str  # of STATUSES
     reason: str
     outcome: dict[str, Any] = field(hash=False)
     curves: dict[str, list[float]] = field(hash=False)

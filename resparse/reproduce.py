@@ -1,37 +1,28 @@
 """The command `reproduce`: plan, check, train what is missing, and report a table."""
 
-import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import torch
 
 from resparse import artifact as artifacts
-from resparse import cells, data, plan, render, report_files
+from resparse import data, kept, plan, render, report_files, table_report
 from resparse.artifact import Artifact, Planned
 from resparse.asked import Options
 from resparse.disk import require_room
 from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable
-from resparse.frozen import frozen_lines
 from resparse.how import How
 from resparse.progress import Progress
 from resparse.record import Record, RunStore
 from resparse.rehearse import rehearse
-from resparse.rs_section import sections
-from resparse.runner import git, pending, run_all
+from resparse.runner import pending, run_all, with_parents
 from resparse.slots import at_once
+from resparse.table_report import Found, collect
 from resparse.verdict import Verdict, exit_code
-from resparse.worker import code_of
 from resparse.workloads import Workload, workload
-
-CODE = ("resparse", "methods", "benchmarks", "requirements", "pyproject.toml", "noxfile.py")
-ENGINES = {
-    "masked": "masked: simulated sparsity, no time is saved",
-    "auto": "auto: weights stored where their masks are, in layers where that is quicker",
-}
 
 
 def reproduce(options: Options) -> int:
@@ -48,7 +39,7 @@ def reproduce(options: Options) -> int:
         print(plan.text(table, options, planned, problem))
         return 0
     if options.exact_only:
-        return _report(table, options, seeds, {}, {}, set())
+        return _report(table, options, seeds, Found())
     if options.rehearse:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         device = device if options.how.device == "auto" else options.how.device
@@ -58,11 +49,13 @@ def reproduce(options: Options) -> int:
     ready = None if options.from_records else require_ready(problem, options, batch)
     if not options.partial:
         require_writable(options.out)
+        kept.read(kept.file(options.out, table.paper, options.level))  # refused before training
     store = RunStore(options.runs)
     sha256 = data.load(problem.dataset, options.data_root).sha256
     planned = artifacts.plan(table, options.level, sha256, **choice)  # type: ignore[arg-type]
     failures = _train(planned, store, ready, options) if ready else {}
-    return _report(table, options, seeds, *_collect(planned, store, failures))
+    found = collect(planned, store, failures)
+    return _report(table, options, seeds, found, _with_parents(planned, store, found))
 
 
 def require_ready(problem: Workload, options: Options, batch: int) -> How:
@@ -148,110 +141,44 @@ def _train(
         )
 
 
-def _collect(
-    planned: Sequence[Planned], store: RunStore, failures: dict[str, str]
-) -> tuple[dict[tuple[str, float], list[Record | None]], dict[tuple[str, float], str], set[str]]:
-    """(records, failures) by cell, and the keys of records made by other code."""
-    records: dict[tuple[str, float], list[Record | None]] = {}
-    failed: dict[tuple[str, float], str] = {}
-    stale = set()
-    for item in planned:
-        cell = (item.label, item.sparsity)
-        record = store.record(item.run)
-        records.setdefault(cell, []).append(record)
-        if record is None and item.run.key in failures:
-            failed[cell] = f"seed {item.run.seed}: {failures[item.run.key]}"
-        if record is not None and record.fingerprint != code_of(item.run):
-            stale.add(record.key)
-    return records, failed, stale
-
-
-def _distinct(values: Iterable[str]) -> str:
-    return ", ".join(sorted(set(values))) or "none: nothing is trained"
-
-
-def _distributions(table: Artifact, labels: Sequence[str]) -> str:
-    rows = [row for row in table.rows if row.label in labels]
-    kinds = dict.fromkeys(row.distribution for row in rows)
-    if len(kinds) == 1:
-        return f"{rows[0].distribution}, all rows"
-    named = {kind: [r.label for r in rows if r.distribution == kind] for kind in kinds}
-    return "; ".join(f"{kind}: {', '.join(found)}" for kind, found in named.items())
-
-
-def command(table: Artifact, options: Options) -> str:
-    """The nox command that makes the same table; where files lie does not count."""
-    given = [] if options.level == "smoke" else ["--level", options.level]
-    given += [] if not options.seeds else ["--seeds", ",".join(map(str, options.seeds))]
-    for label in options.only:
-        given += ["--only", shlex.quote(label)]
-    for sparsity in options.sparsities:
-        given += ["--sparsity", str(sparsity)]
-    given += ["--exact-only"] if options.exact_only else []
-    if "/" in table.name:  # a panel of a figure has no session of its own
-        return " ".join([f"resparse reproduce {table.id}", *given])
-    return " ".join([f"nox -s {table.name}", *(["--", *given] if given else [])])
+def _with_parents(planned: Sequence[Planned], store: RunStore, found: Found) -> list[Record]:
+    """The records found, each once, and those of the runs that they started from."""
+    there = {record.key: record for record in found.made}
+    runs = with_parents([item.run for item in planned])
+    return [r for run in runs if (r := there.get(run.key) or store.record(run)) is not None]
 
 
 def _report(
     table: Artifact,
     options: Options,
     seeds: Sequence[int],
-    records: dict[tuple[str, float], list[Record | None]],
-    failed: dict[tuple[str, float], str],
-    stale: set[str],
+    found: Found,
+    records: Sequence[Record] = (),
 ) -> int:
-    exact = options.exact_only
-    made = [record for found in records.values() for record in found if record is not None]
-    level = table.level(options.level)
-    sparsities = options.sparsities or table.sparsities
-    labels = [r.label for r in table.rows if not options.only or r.label in options.only]
-    rows = cells.build(
-        table,
-        options.level,
-        records,
-        failed,
-        stale,
-        comparable=options.level == "paper",
-        sparsities=sparsities,
-        labels=labels,
-        exact_only=exact,
-    )
-    shows = "FLOPs and R_s of the paper's own network, computed" if exact else level.shows
-    header = {
-        "command": command(table, options),
-        "git sha": (git("rev-parse", "HEAD")[:12] or "unknown")
-        + (" + uncommitted changes" if git("status", "--porcelain", "--", *CODE) else ""),
-        "records made at": _distinct(r.made_at for r in made),
-        "device": _distinct(r.provenance["device"] for r in made),
-        "seeds": "none" if exact else ", ".join(map(str, seeds)),
-        "level": "exact columns only" if exact else f"{options.level} ({level.workload})",
-        "what it shows": shows,
-        "distribution": _distributions(table, labels),
-        "engine": ENGINES[level.engine],
-        "margin": f"{table.margin_pp} percentage points: {table.margin_reason}",
-    }
-    if made and not frozen_lines(table.id, options.level):
-        header["frozen"] = "none: no records of ours to hold these numbers against"
-    report = render.Report(table, header, rows, () if options.partial else sections(table))
+    """Print the table, write it and its records where it is whole, and return the exit code."""
+    report = table_report.report(table, options, seeds, found)
     if options.json:
         print(render.as_json(report))
     else:
         render.to_terminal(report)
-    unfinished = options.slurm is not None and any(None in found for found in records.values())
+    unfinished = options.slurm is not None and any(None in some for some in found.records.values())
     if not (options.partial or unfinished):
         folder = options.out / table.paper
         require_writable((folder / table.name).parent)
-        paths = report_files.write(report, folder, table.file("exact" if exact else options.level))
+        name = table.file("exact" if options.exact_only else options.level)
+        paths = report_files.write(report, folder, name)
+        if records:
+            paths.append(kept.file(options.out, table.paper, options.level))
+            kept.merge(paths[-1], records)
         if not options.json:
             print(f"written: {', '.join(str(path) for path in paths)}")
     elif not options.json:
         what = "a part of the table" if options.partial else "runs are missing"
         print(f"{what}: no files written (the whole table writes them)")
-    for (label, sparsity), why in failed.items():
+    for (label, sparsity), why in found.failed.items():
         print(f"resparse: {label} at sparsity {sparsity} failed: {why}", file=sys.stderr)
     verdicts: list[Verdict] = []
-    for row in rows:
+    for row in report.rows:
         for cell in row.cells.values():
             verdicts += [cell.verdict, *([cell.frozen_verdict] if cell.frozen_verdict else [])]
-    return worst([exit_code(verdicts, strict=options.strict), 2 if failed else 0])
+    return worst([exit_code(verdicts, strict=options.strict), 2 if found.failed else 0])

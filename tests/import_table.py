@@ -97,6 +97,7 @@ MAY = {
     "checkpoint": {"resparse.errors", "resparse.files"},
     "record": {"resparse.errors", "resparse.files", "resparse.holding"},
     "holding": {"resparse.errors", "resparse.files"},
+    "kept": {f"resparse.{m}" for m in ("errors", "evidence", "files", "record")},
     "disk": {
         *(f"resparse.{m}" for m in ("checkpoint", "data", "files", "garbage")),
         *(f"resparse.{m}" for m in ("models", "outside", "record", "registry")),

@@ -7,7 +7,7 @@ from resparse.artifact import plan
 from resparse.asked import Options
 from resparse.cell import Cell
 from resparse.record import Record
-from resparse.reproduce import command
+from resparse.table_report import command
 from resparse.verdict import Verdict
 
 TABLE = artifact.load("itop/table2")
