@@ -64,6 +64,11 @@ MAY = {
     "claims.sweeps": {
         f"resparse.claims.{m}" for m in ("contrast", "part", "point", "shapes", "support", "view")
     },
+    "claims.gathered": {
+        *(f"resparse.claims.{m}" for m in ("evidence", "point")),
+        *("resparse", "resparse.artifact", "resparse.record", "resparse.workloads"),
+        *(f"resparse.{m}" for m in ("figure", "kept")),
+    },
     "claims.claim": {"resparse.claims.part", "resparse.errors", "resparse.reading"},
     "claims.judge": {
         *(f"resparse.claims.{m}" for m in ("claim", "evidence", "part", "point", "shapes")),

@@ -18,13 +18,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(given: argparse.Namespace) -> int:
     """Print the claims; a contradicted claim is a finding, no failure: the exit code is 0."""
     from resparse.claims.claim import load
-    from resparse.claims.evidence import Evidence
+    from resparse.claims.gathered import gathered
     from resparse.claims.listing import as_json, lines, standings
     from resparse.claims.printed import printed_evidence
 
     claims = load(given.paper)
-    # No artifact hands its records over as evidence yet: those claims say NOT RUN.
-    found = standings(claims, Evidence(), printed_evidence(given.paper))
+    found = standings(claims, gathered(given.paper), printed_evidence(given.paper))
     if given.json:
         print(json.dumps([as_json(standing) for standing in found], indent=1))
     else:
