@@ -31,16 +31,15 @@ def draw(figure: Figure, level: str, points: Sequence[Sequence[Point]]) -> tuple
 
     colours = seaborn.color_palette("colorblind")
     widest = max(len(panel.sparsities) for panel in figure.panels)
-    rows, columns = len(figure.panels), 1 + widest
-    width = WIDTH
+    rows, columns, larger = len(figure.panels), 1 + widest, 1.0
     if figure.by_sparsity:
-        rows, columns, width = 1, len(figure.panels), 1.5 * WIDTH
+        rows, columns, larger = 1, len(figure.panels), 1.4
     style: Any = {"svg.hashsalt": figure.id, "svg.fonttype": "path", "font.size": 9}
     with mpl.rc_context(style):
         made, axes = plt.subplots(
             rows,
             columns,
-            figsize=(width * columns, HEIGHT * rows + LEGEND),
+            figsize=(larger * WIDTH * columns, larger * HEIGHT * rows + LEGEND),
             squeeze=False,
             layout="constrained",
         )

@@ -6,7 +6,7 @@ from typing import Any
 from resparse.figure import Point
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1)), ":", (0, (3, 1, 1, 1)))
+DASHES: tuple[Any, ...] = ("-", ":", (0, (3, 1, 1, 1)), (0, (7, 1)))
 DENSE_DASH, STATIC_DASH = "-.", "--"
 BAND = 0.18  # opacity
 
@@ -26,18 +26,26 @@ def dash(point: Point, names: Sequence[str]) -> Any:
 
 
 def line(
-    axis: Any, points: Sequence[Point], *, colour: Any, style: Any, marker: str, label: str
+    axis: Any,
+    points: Sequence[Point],
+    *,
+    colour: Any,
+    style: Any,
+    marker: str,
+    label: str,
+    hollow: bool = False,
 ) -> None:
     """Means along the axis, and a band of a standard deviation to either side."""
     swept = sorted((p for p in points if p.x is not None), key=lambda p: p.x or 0.0)
     at, mean = [p.x for p in swept], [p.mean for p in swept]
     low, high = [p.mean - p.std for p in swept], [p.mean + p.std for p in swept]
-    axis.plot(at, mean, ls=style, marker=marker, ms=4, lw=1.4, color=colour, label=label)
+    fill = {"mfc": "white"} if hollow else {}
+    axis.plot(at, mean, ls=style, marker=marker, ms=4, lw=1.4, color=colour, label=label, **fill)
     axis.fill_between(at, low, high, color=colour, alpha=BAND, lw=0)
 
 
-def dense_line(axis: Any, points: Sequence[Point]) -> None:
+def dense_line(axis: Any, points: Sequence[Point], label: str = "Dense") -> None:
     """The level of dense training of typical length, whose runs are the same at every sparsity."""
     dense = next((p for p in points if p.method == "dense" and p.length == 1.0), None)
     if dense is not None:
-        axis.axhline(dense.mean, color="black", ls=DENSE_DASH, lw=1.2, label=dense.name)
+        axis.axhline(dense.mean, color="black", ls=DENSE_DASH, lw=1.2, label=label)

@@ -6,8 +6,10 @@ from typing import Any
 from resparse.artifact import Artifact
 from resparse.figure import Figure, Point
 from resparse.figure_style import DENSE_DASH, MARKERS, dash, dense_line, line, moving
+from resparse.sweep import LENGTH
 
 RS_COLOUR, EXPLORED = "0.35", "$R_s$"
+TICKS = 6  # at most as many values of the axis stand at it each
 
 
 def draw(figure: Figure, panel: Artifact, points: Sequence[Point], row: Any, colours: Any) -> None:
@@ -15,31 +17,36 @@ def draw(figure: Figure, panel: Artifact, points: Sequence[Point], row: Any, col
     sparsities, names = panel.sparsities, moving(points)
     for axis in row[1 + len(sparsities) :]:
         axis.set_visible(False)
-    _extended_dense(figure.axis(panel), points, row[0])
     for n, sparsity in enumerate(sparsities):
         here = [p for p in points if p.sparsity == sparsity and p.method != "dense"]
         own = row[1 + n]
         for axis in (row[0], own):
             _accuracy(here, names, axis, colours[n], MARKERS[n], f"sparsity {sparsity:g}")
-        dense_line(own, points)
         _explored(here, names, own)
         own.set_title(f"sparsity {sparsity:g}", fontsize=9)
-    dense_line(row[0], points)
     row[0].set_ylabel("test top-1, %")
+    along = sorted({p.x for p in points if p.x is not None})
     for axis in row[: 1 + len(sparsities)]:
+        _dense(figure.axis(panel), points, axis)
         axis.set_xlabel(figure.label(panel))
         axis.set_xscale(figure.drawn.scale)
+        if len(along) <= TICKS:
+            axis.set_xticks(along)
         axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("")
         axis.grid(alpha=0.25)
 
 
-def _extended_dense(along: str, points: Sequence[Point], axis: Any) -> None:
-    """Dense training along the axis, where it has one."""
+def _dense(along: str, points: Sequence[Point], axis: Any) -> None:
+    """Dense training: along the axis where it is swept too, and its level at the typical time."""
     first = min((p.sparsity for p in points), default=None)
     some = [p for p in points if p.method == "dense" and p.sparsity == first and p.x is not None]
-    if len(some) > 1:
-        label = f"{some[0].name}, {along.replace('_', ' ')} as on the axis"
+    swept, longer = len(some) > 1, along == LENGTH
+    if swept:
+        label = "Dense, trained as long" if longer else "Dense"
         line(axis, some, colour="black", style=DENSE_DASH, marker="x", label=label)
+    if longer or not swept:
+        dense_line(axis, points, "Dense, typical time" if swept else "Dense")
 
 
 def _accuracy(
@@ -51,7 +58,8 @@ def _accuracy(
         if some[0].x is None:
             axis.axhline(some[0].mean, color=colour, ls=style, lw=1.2, label=label)
         else:
-            line(axis, some, colour=colour, style=style, marker=marker, label=label)
+            hollow = name in names[1:]
+            line(axis, some, colour=colour, style=style, marker=marker, label=label, hollow=hollow)
 
 
 def _explored(here: Sequence[Point], names: Sequence[str], axis: Any) -> None:

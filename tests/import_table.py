@@ -89,7 +89,7 @@ MAY = {
     },
     "figure_style": {"resparse.figure"},
     **{
-        f"figure_{m}": {f"resparse.{n}" for n in ("artifact", "figure", "figure_style")}
+        f"figure_{m}": {f"resparse.{n}" for n in ("artifact", "figure", "figure_style", "sweep")}
         for m in ("bars", "lines", "sweep")
     },
     "row": {f"resparse.{m}" for m in ("errors", "registry", "table")},
