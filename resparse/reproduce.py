@@ -1,7 +1,7 @@
 """The command `reproduce`: plan, check, train what is missing, and report a table."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable
 from resparse.how import How
 from resparse.progress import Progress
-from resparse.record import Record, RunStore
+from resparse.record import Record, Run, RunStore
 from resparse.rehearse import rehearse
 from resparse.runner import pending, run_all, with_parents
 from resparse.slots import at_once
@@ -49,13 +49,25 @@ def reproduce(options: Options) -> int:
     ready = None if options.from_records else require_ready(problem, options, batch)
     if not options.partial:
         require_writable(options.out)
-        kept.read(kept.file(options.out, table.paper, options.level))  # refused before training
-    store = RunStore(options.runs)
+    committed = kept.read(kept.file(options.out, table.paper, options.level))
+    smoke = options.level == "smoke"  # which is there to be trained again
+    store = Known(RunStore(options.runs), {} if smoke else committed.records)
     sha256 = data.load(problem.dataset, options.data_root).sha256
     planned = artifacts.plan(table, options.level, sha256, **choice)  # type: ignore[arg-type]
     failures = _train(planned, store, ready, options) if ready else {}
     found = collect(planned, store, failures)
     return _report(table, options, seeds, found, _with_parents(planned, store, found))
+
+
+class Known:
+    """What has been trained: a run store, and records of any machine that were committed."""
+
+    def __init__(self, store: RunStore, committed: Mapping[str, Record]) -> None:
+        self.store, self.committed = store, committed
+
+    def record(self, run: Run) -> Record | None:
+        """The verified record of ``run``, or None where there is none; one's own comes first."""
+        return self.store.record(run) or self.committed.get(run.key)
 
 
 def require_ready(problem: Workload, options: Options, batch: int) -> How:
@@ -110,11 +122,10 @@ def memory_lacks(problem: Workload, batch: int) -> list[str]:
     ]
 
 
-def _train(
-    planned: Sequence[Planned], store: RunStore, how: How, options: Options
-) -> dict[str, str]:
-    runs = [p.run for p in planned]
-    todo = pending(runs, store, rerun_stale=options.level == "smoke")
+def _train(planned: Sequence[Planned], known: Known, how: How, options: Options) -> dict[str, str]:
+    runs, store = [p.run for p in planned], known.store
+    own = [run for run in runs if run.key not in known.committed]
+    todo = pending(own, store, rerun_stale=options.level == "smoke")
     if options.slurm is not None:
         from resparse import slurm
 
@@ -141,7 +152,7 @@ def _train(
         )
 
 
-def _with_parents(planned: Sequence[Planned], store: RunStore, found: Found) -> list[Record]:
+def _with_parents(planned: Sequence[Planned], store: Known, found: Found) -> list[Record]:
     """The records found, each once, and those of the runs that they started from."""
     there = {record.key: record for record in found.made}
     runs = with_parents([item.run for item in planned])

@@ -8,11 +8,13 @@ import pytest
 from conftest import make_run, train_to
 from recorded import made_record, outcome
 
-from resparse import artifact, data, kept
+from resparse import artifact, data, kept, reproduce
 from resparse.__main__ import main
+from resparse.asked import Options
 from resparse.errors import RunFailed
 from resparse.evidence import Outcome
 from resparse.files import canonical, sha256
+from resparse.how import How
 from resparse.reading import read
 from resparse.record import RunStore
 
@@ -175,3 +177,27 @@ def test_damaged_records_are_refused_before_anything_trains(reproduced, capsys):
     assert main(["reproduce", table.id, *where]) == 2
     assert f"{path}:1: no record" in capsys.readouterr().err
     assert not (place / "none").exists()
+
+
+def test_what_is_committed_is_not_trained_again(monkeypatch, tmp_path):
+    planned = artifact.plan(artifact.load("itop/table1"), "smoke", "unread", seeds=[0])
+    first = planned[0].run
+    known = reproduce.Known(RunStore(tmp_path), {first.key: made_record(first)})
+    trained = []
+    monkeypatch.setattr(reproduce, "run_all", lambda todo, *_, **__: trained.extend(todo) or {})
+    options = Options(name="itop/table1", runs=tmp_path, json=True)
+    assert reproduce._train(planned, known, How(), options) == {}
+    assert {run.key for run in trained} == {p.run.key for p in planned} - {first.key}
+    assert known.record(first) == known.committed[first.key]
+    assert known.record(planned[1].run) is None
+
+
+def test_smoke_is_always_trained(monkeypatch, reproduced):
+    place, table, _ = reproduced
+    seen = []
+    monkeypatch.setattr(reproduce, "_train", lambda _, known, *__: seen.append(known) or {})
+    where = ["--runs", str(place / "runs"), "--out", str(place / "again"), "--json"]
+    for _ in range(2):  # the second time its records are there
+        assert main(["reproduce", table.id, *where]) == 0
+    assert kept.read(kept.file(place / "again", "itop", "smoke")).records
+    assert [known.committed for known in seen] == [{}, {}]
