@@ -69,7 +69,10 @@ MAY = {
         *("resparse", "resparse.artifact", "resparse.record", "resparse.workloads"),
         *(f"resparse.{m}" for m in ("figure", "kept")),
     },
-    "claims.claim": {"resparse.claims.part", "resparse.errors", "resparse.reading"},
+    "claims.claim": {
+        "resparse.claims.part",
+        *(f"resparse.{m}" for m in ("errors", "reading", "table")),
+    },
     "claims.judge": {
         *(f"resparse.claims.{m}" for m in ("claim", "evidence", "part", "point", "shapes")),
         *(f"resparse.claims.{m}" for m in ("support", "sweeps", "view")),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from claims_worlds import cells, evidence, points
 
+from resparse.claims import claim as claims
 from resparse.claims.claim import load, parse
 from resparse.claims.evidence import Evidence
 from resparse.claims.judge import judge
@@ -181,3 +182,13 @@ def test_a_plateau_needs_two_points():
     judgement = judged(FLAT, (60, 61, 62, 63), rs=(0.5, 0.6, 0.7, 0.995))
     assert judgement.verdict == "NOT RUN"
     assert "3 points with R_s below 0.99 and 1 from it" in judgement.why
+
+
+def test_an_erratum_that_the_papers_numbers_do_not_name_is_refused():
+    known = load("itop")
+    assert any(claim.entry.erratum for claim in known)
+    wrong = known[0].entry.model_copy(update={"erratum": "E-ITOP-99"})
+    with pytest.raises(UsageError, match=r"E-ITOP-99'; valid: those of baselines/.*E-ITOP-01"):
+        claims._require_errata(
+            [replace(known[0], entry=wrong)], "baselines/published/itop/SOURCE.toml"
+        )

@@ -1,6 +1,6 @@
 """A claim of a paper as its TOML says it, and all of a paper's claims."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +10,7 @@ from pydantic import Field
 from resparse.claims.part import Axis, Part, read_part
 from resparse.errors import Missing, UsageError
 from resparse.reading import Many, Some, Table, Text, distinct, matching, read, read_text, toml
+from resparse.table import Source
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "claims"  # of benchmarks/<paper>/
@@ -100,4 +101,14 @@ def load(paper: str) -> list[Claim]:
             where = str(path.relative_to(ROOT))
             claims += parse(read_text(path, where), where)
     distinct((claim.id for claim in claims), "claim", f"benchmarks/{paper}/{FOLDER}")
+    _require_errata(claims, f"baselines/published/{paper}/SOURCE.toml")
     return claims
+
+
+def _require_errata(claims: Sequence[Claim], source: str) -> None:
+    """Raise UsageError for a claim with an erratum that the paper's numbers do not come with."""
+    known = read(Source, toml(read_text(ROOT / source, source), source), source).errata
+    for claim in claims:
+        if claim.entry.erratum not in (None, *known):
+            valid = f"valid: those of {source}, {', '.join(known)}"
+            raise UsageError(f"claim {claim.id}: erratum = {claim.entry.erratum!r}; {valid}")
