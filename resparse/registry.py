@@ -21,6 +21,7 @@ from resparse.errors import ResparseError, UsageError
 from resparse.method import Method, Parent
 from resparse.outside import load_module
 
+_HERE = Path(__file__).resolve().parent
 _PACKAGE = "resparse.methods"
 _PROVIDED = ("densities", "sizes", "total_steps", "rng", "parent", "state")  # by the contract
 _outside: dict[str, ModuleType] = {}
@@ -29,9 +30,8 @@ _LIMIT_S = 60.0  # of a question about a schedule, which takes microseconds a st
 
 def methods_folder() -> Path:
     """Where the method files of this very package lie."""
-    here = Path(__file__).resolve().parent
-    inside = here / "methods"
-    return inside if inside.is_dir() else here.parent / "methods"
+    inside = _HERE / "methods"
+    return inside if inside.is_dir() else _HERE.parent / "methods"
 
 
 def _package() -> ModuleType:
@@ -82,12 +82,15 @@ def load(name: str) -> type[Method]:
     """The one Method class defined in the method's file; an unknown name lists what exists."""
     if name in _outside:
         return _class_of(_outside[name])
-    if name not in names():
-        close = difflib.get_close_matches(name, names(), n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise UsageError(f"unknown method {name!r}{hint}; valid: {', '.join(names())}")
-    _package()
-    return _class_of(importlib.import_module(f"{_PACKAGE}.{name}"))
+    file, loaded = methods_folder() / f"{name}.py", sys.modules.get(f"{_PACKAGE}.{name}")
+    if loaded is None or loaded.__file__ != str(file):
+        if name not in names():
+            close = difflib.get_close_matches(name, names(), n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise UsageError(f"unknown method {name!r}{hint}; valid: {', '.join(names())}")
+        _package()
+        loaded = importlib.import_module(f"{_PACKAGE}.{name}")
+    return _class_of(loaded)
 
 
 def _class_of(module: ModuleType) -> type[Method]:
