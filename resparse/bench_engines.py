@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import nn
@@ -41,6 +42,7 @@ DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 LAYER, BATCHES = 4096, (32, 128, 512)  # a square layer, and the batches it is timed at
 LEAST_GAIN = {0.05: 6.0, 0.02: 10.0}  # masked fp32 over sparse, MLP
 MOST_BYTES = 48.0  # of weight, gradient, momentum and places, an active weight
+MASKED_BYTES = 16.0  # of a weight, active or not: itself, gradient, momentum, factor of the mask
 MOST_MASK_WORK = 15.0  # percent of a sparse step, at INTERVAL
 MOST_EPOCH_S = 2.5  # at HELD, data included, on two threads
 HELD = 0.05
@@ -241,7 +243,10 @@ def line(row: Row) -> str:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Step time against density, a panel for each network and batch, as an SVG or PNG file."""
+    """Step time and memory against density, as an SVG or PNG file.
+
+    A panel of times for each network and batch, and one of bytes that an active weight takes.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -249,8 +254,9 @@ def draw(rows: list[Row], path: Path) -> None:
     from matplotlib.ticker import NullFormatter
 
     panels = list(dict.fromkeys((row.what, row.batch) for row in rows))
-    figure, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 3.6), squeeze=False)
-    for axis, (what, batch) in zip(axes[0], panels, strict=True):
+    count = len(panels) + 1
+    figure, axes = plt.subplots(1, count, figsize=(3.4 * count, 3.6), squeeze=False)
+    for axis, (what, batch) in zip(axes[0], panels, strict=False):
         some = [row for row in rows if (row.what, row.batch) == (what, batch)]
         at = [row.density for row in some]
         axis.plot(at, [row.masked_ms for row in some], "s-C0", label="masked fp32")
@@ -258,16 +264,29 @@ def draw(rows: list[Row], path: Path) -> None:
             axis.plot(at, [row.bf16_ms for row in some], "^-C1", label="masked bf16")
         axis.plot(at, [row.sparse_ms for row in some], "o-C2", label="sparse fp32")
         axis.axhline(some[0].dense_ms, color="gray", linestyle="--", label="dense fp32")
-        axis.set(xscale="log", yscale="log", title=f"{what}, batch {batch}", xlabel="density")
+        axis.set_title(f"{what}, batch {batch}")
+    _draw_memory([row for row in rows if row.bytes_each is not None], axes[0][-1])
+    for axis in axes[0]:
+        axis.set(xscale="log", yscale="log", xlabel="density")
         axis.set_xticks(DENSITIES, [f"{density:g}" for density in DENSITIES])
         axis.yaxis.set_major_formatter("{x:g}")
         for which in (axis.xaxis, axis.yaxis):
             which.set_minor_formatter(NullFormatter())
     axes[0][0].set_ylabel("ms a step")
-    axes[0][0].legend(fontsize=8)
+    for axis in (axes[0][0], axes[0][-1]):
+        axis.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
+
+
+def _draw_memory(rows: list[Row], axis: Any) -> None:
+    """Bytes of weight, gradient, moment and places or mask, by active weight."""
+    at = [row.density for row in rows]
+    axis.plot(at, [MASKED_BYTES / density for density in at], "s-C0", label="masked fp32")
+    axis.plot(at, [row.bytes_each for row in rows], "o-C2", label="sparse fp32")
+    axis.axhline(MOST_BYTES, color="gray", linestyle=":", label="limit")
+    axis.set(title=f"{rows[0].what if rows else 'nothing'}, memory", ylabel="bytes a weight")
 
 
 def require_fast(rows: list[Row], threads: int) -> None:
