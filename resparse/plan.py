@@ -75,6 +75,12 @@ def measured_speed(problem: Workload, device: str | None = None) -> tuple[float,
     return 3 * 2 * sum(macs.values()) * batch / seconds, f"measured on {name}, batch {batch}"
 
 
+COMPUTES = {
+    "masked": "the masked engine computes dense FLOPs",
+    "auto": "hours are of dense FLOPs, of which sparse layers compute a part",
+}
+
+
 def text(table: Artifact, options: Options, planned: Sequence[Planned], problem: Workload) -> str:
     """The plan in words: runs, steps, FLOPs, hours, data, disk."""
     runs = with_parents([p.run for p in planned])
@@ -89,7 +95,7 @@ def text(table: Artifact, options: Options, planned: Sequence[Planned], problem:
     lines = [
         f"{table.id} at level {options.level}: {len(runs)} runs of {problem.model} on "
         f"{problem.dataset}; it shows {table.level(options.level).shows}",
-        f"speed: {speed / 1e12:.4g} TFLOP/s ({how}); the masked engine computes dense FLOPs",
+        f"speed: {speed / 1e12:.4g} TFLOP/s ({how}); {COMPUTES[table.level(options.level).engine]}",
         "",
         f"{'row':{width}} {'sparsity':>8} {'runs':>5} {'steps':>9} {'batch':>6} {'FLOPs a run':>12}"
         f" {'hours a run':>12}",
