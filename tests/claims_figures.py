@@ -5,7 +5,7 @@ from claims_worlds import MLP, MODELS, RESNET34, by, cells, evidence, points
 INTERVALS = (10, 30, 300, 1500, 4000)
 
 
-def _figure3(acc=None, rs=None, change=0.0, lr=10.0):
+def _figure3(acc=None, rs=None, change=0.0):
     swept = points("figure3", "SET", model=MODELS, sparsity=(0.9, 0.98), interval=INTERVALS)
     static = points("figure3", "Static", model=MODELS, sparsity=(0.9, 0.98))
     shape = {4000: 61.0, 1500: 62.0, 300: 63.0, 30: 58.0, 10: 55.0}
@@ -21,8 +21,12 @@ def _figure3(acc=None, rs=None, change=0.0, lr=10.0):
         cells(swept, "nnz_change", change),
         cells(static, "top1", 60.0),
         cells(points("figure3", "Dense", model=MLP), "top1", 60.0),
-        cells(points("figure3", "Dense_lr0.1", model=MLP), "top1", lr),
     )
+
+
+def _controls(fast):
+    dense, faster = (points("controls_mlp", m, model=MLP) for m in ("Dense", "Dense_lr0.1"))
+    return evidence(cells(dense, "top1", 60.0), cells(faster, "top1", fast))
 
 
 LENGTHS = (1, 2, 4, 8, 16)
@@ -199,5 +203,5 @@ STORIES = {
     "itop-fig10-rise": (_figure10(), _figure10(acc=lambda p: 50.0 + p.batch_size / 10)),
     "itop-fig10-rs-bounded": (_figure10(), _figure10(rs=lambda p: 0.999 - p.batch_size / 1000)),
     "itop-fig10-cross": (_figure10(), _figure10(set_=70.0)),
-    "itop-appA-mlp-lr": (_figure3(), _figure3(lr=59.0)),
+    "itop-appA-mlp-lr": (_controls(10.0), _controls(59.0)),
 }

@@ -47,14 +47,12 @@ ACCURACY = {
     "LTR": 73.3,
     "RigL-ITOP": 74.0,
     "RigL-ITOP_2x": 77.0,
-    "RigL-ITOP_bs32": 72.0,
-    "RigL_ER": 71.0,
 }
 RS = {"Static": 0.0, "RigL-ITOP": 0.73, "RigL-ITOP_2x": 0.79}  # beyond the density
 
 
 def _table2(rs=RS, train_2x=2.0, reverse=False, passes=3 * 1281167 * 100, **other):
-    accuracy = ACCURACY | {name.replace("_ITOP", "-ITOP"): v for name, v in other.items()}
+    accuracy = ACCURACY | other
     run = points("table2", list(ACCURACY), sparsity=(0.9, 0.8))
     dense = points("table2", "Dense", sparsity=(0.9, 0.8))
     moving = points("table2", [m for m in RS if m != "Static"], sparsity=(0.9, 0.8))
@@ -78,6 +76,12 @@ def _table2(rs=RS, train_2x=2.0, reverse=False, passes=3 * 1281167 * 100, **othe
         *cells(dense, "test_flops_total", 8.178e9),
         *cells(dense, "train_flops_total", 8.178e9 * passes),
     ]
+
+
+def _controls(**other):
+    accuracy = {"RigL": 73.0, "RigL_ER": 71.0, "RigL-ITOP": 74.0, "RigL-ITOP_bs32": 72.0, **other}
+    run = points("controls_imagenet", list(accuracy), sparsity=0.8)
+    return evidence(cells(run, "top1", by("method", accuracy)))
 
 
 def _printed(accuracy=93.5, rs=0.1):
@@ -132,8 +136,8 @@ STORIES = {
     "itop-table2-flops-2x": _is(_table2(), _table2(train_2x=1.5)),
     "itop-table2-gmp-flops-order": _is(_table2(), _table2(reverse=True)),
     "itop-table2-dense-flops": _is(_table2(), _table2(passes=2 * 1281167 * 100)),
-    "itop-appB-bs64": _is(_table2(), _table2(RigL_ITOP_bs32=76.0)),
-    "itop-appB-erk": _is(_table2(), _table2(RigL_ER=76.0)),
+    "itop-appB-bs64": (_controls(), _controls(**{"RigL-ITOP_bs32": 76.0})),
+    "itop-appB-erk": (_controls(), _controls(RigL_ER=76.0)),
     "itop-table5-acc": _is(_table5(), _table5(acc=90.0)),
     "itop-table5-rs": _is(_table5(), _table5(rs=lambda p: 0.3 if p.method == "SET" else 0.2)),
     "itop-table5-rs-limited": _is(
