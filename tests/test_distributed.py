@@ -21,7 +21,7 @@ from resparse.record import Run, RunStore
 from resparse.training import Training
 from resparse.worker import code_of, train_and_commit
 
-STEPS = 60
+STEPS = 30
 
 
 def mlp_run(method, steps=STEPS, **fields) -> Run:
