@@ -222,11 +222,11 @@ def test_digits_are_what_is_watched():
 
 def test_a_run_that_is_continued_in_another_way_says_so(tmp_path):
     """Its bits are those of no one way."""
-    run, store = make_run("set"), RunStore(tmp_path)
+    run, store = make_run("set", 4), RunStore(tmp_path)  # two threads wait on each other busily
     run = dataclasses.replace(run, precision="fp32")
     given = {"data_root": None, "provenance": provenance(), "code": code_of(run)}
     with pytest.raises(Requeue):
-        train_and_commit(run, store, how=How(threads=2), stop_after=12, **given)
+        train_and_commit(run, store, how=How(threads=2), stop_after=2, **given)
     said = train_and_commit(run, store, how=How(), **given).provenance
     assert said["determinism"] == "none"
     assert [how["threads"] for how in said["begun_otherwise"]] == [2]
