@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from functools import cache
 
 import mutants
 import pytest
@@ -33,12 +34,17 @@ def code(text):
     return ast.dump(tree)
 
 
+@cache
+def code_of(file):
+    return code((mutants.ROOT / file).read_text())
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_there_once_compiles_and_changes_code(name):
     fault = FAULTS[name]
     changed = fault.changed(mutants.ROOT)
     compile(changed, fault.file, "exec")
-    assert code(changed) != code((mutants.ROOT / fault.file).read_text())
+    assert code(changed) != code_of(fault.file)
     assert fault.why
 
 
