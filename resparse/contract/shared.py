@@ -8,6 +8,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -45,6 +46,7 @@ CHANCE = {
         *("time_ns", "monotonic_ns", "perf_counter_ns", "process_time_ns", "thread_time_ns"),
     ),
 }
+_asked: list[tuple[str, int | None]] = []  # what the method was asked last, and at which step
 LIBRARIES = sys.stdlib_module_names | {"torch", "numpy"}  # may do so for purposes of their own
 
 
@@ -101,20 +103,13 @@ def no_chance(cls: type, what: str, step: int | None) -> Iterator[None]:
     Also under a name of its own file. All is put back afterwards.
     """
 
-    def refuse(name: str) -> None:
-        caller = str(sys._getframe(2).f_globals.get("__name__", ""))
-        if caller.partition(".")[0] not in LIBRARIES:
-            raise ContractBroken(
-                f"{what} used {name}, which does not follow the seed; valid: draws from self.rng",
-                step=step,
-            )
-
+    _asked[:] = [(what, step)]
     guarded = []
     for home, parts in CHANCE.items():
         module = sys.modules.get(home)
         for part in parts if module is not None else ():
             original = getattr(module, part)
-            guard = _guard(f"{home}.{part}", original, refuse)
+            guard = _guard(f"{home}.{part}", original)
             guarded.append((module, part, original, guard))
     stands = {id(original): guard for _, _, original, guard in guarded}
     guarded += [
@@ -139,26 +134,38 @@ def _own_modules(cls: type) -> list[ModuleType]:
     return [sys.modules[name] for name in names if name in sys.modules and name not in ours]
 
 
-def _guard(name: str, original: Any, refuse: Callable[[str], None]) -> Any:
+def _refuse(name: str) -> None:
+    """ContractBroken unless a library called what stands for ``name``."""
+    caller = str(sys._getframe(2).f_globals.get("__name__", ""))
+    if caller.partition(".")[0] not in LIBRARIES:
+        what, step = _asked[0]
+        raise ContractBroken(
+            f"{what} used {name}, which does not follow the seed; valid: draws from self.rng",
+            step=step,
+        )
+
+
+@cache
+def _guard(name: str, original: Any) -> Any:
     """What stands for ``original``: it refuses, or answers as that does where a library asks."""
     if not isinstance(original, type):
 
         def function(*arguments: Any, **named: Any) -> Any:
-            refuse(name)
+            _refuse(name)
             return original(*arguments, **named)
 
         return function
 
     class Guard(type):
         def __call__(cls, *arguments: Any, **named: Any) -> Any:
-            refuse(name)
+            _refuse(name)
             return original(*arguments, **named)
 
         def __instancecheck__(cls, value: object) -> bool:
             return isinstance(value, original)
 
         def __getattr__(cls, attribute: str) -> Any:
-            refuse(f"{name}.{attribute}")
+            _refuse(f"{name}.{attribute}")
             return getattr(original, attribute)
 
     return Guard(original.__name__, (), {})
