@@ -110,7 +110,8 @@ def _measured(
         cell.published, cell.published_std = published.published, published.std
         cell.erratum = published.erratum
     cell.keys = {r.run.seed: r.key for r in done}
-    values = {r.run.seed: r.outcome[metric] for r in done if r.outcome[metric] is not None}
+    told = {r.run.seed: r.outcome.get(metric) for r in done}  # a run may diverge untested
+    values = {seed: value for seed, value in told.items() if value is not None}
     cell.seeds = values
     if values:
         numbers = list(values.values())
