@@ -54,10 +54,9 @@ def environment(session: nox.Session, lock: str = LOCK) -> str:
         if lock == "ffcv" and os.system("pkg-config --exists libturbojpeg opencv4"):
             session.error("apt-get install -y libturbojpeg0-dev libopencv-dev pkg-config: for FFCV")
         stamp.unlink(missing_ok=True)
-        uv = find_uv(session)
+        uv, pinned = find_uv(session), f"--require-hashes -b {BUILD} -r requirements/{lock}.lock"
         session.run_install(uv, "venv", "-q", "-p", "3.11", "--allow-existing", str(folder))
-        pinned = f"--require-hashes -b {BUILD} -r requirements/{lock}.lock".split()
-        session.run_install(uv, "pip", "install", *pinned)
+        session.run_install(uv, "pip", "install", *pinned.split())
         session.run_install(uv, "pip", "install", "--no-deps", "--no-build-isolation", "-e", ".")
         session.run_install(str(folder / "bin" / "python"), "requirements/bytecode.py")
         (folder / "lib/python3.11/site-packages/resparse-checkout.pth").write_text(f"{ROOT}\n")
@@ -98,6 +97,7 @@ for paper, prefix in PAPERS.items():
         table, tag = f"{paper}/{toml.stem}", paper.split("_")[0]
         command(f"{prefix}{toml.stem}", f"Reproduce {table}.", "reproduce", table, tags=(tag,))
 command("freeze", "Rerun from an empty store and rewrite baselines/frozen/.")
+command("report", "The page of a paper from its committed records: -- itop.")
 command("compare", "Hold a method against the panel: -- path/to/my_method.py.")
 command("regression", "Retrain the panel's baselines and hold them against baselines/frozen/.")
 command("data", "Prepare or verify a dataset: -- prepare cifar10, -- verify cifar10.")

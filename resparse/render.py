@@ -47,7 +47,7 @@ class Report:
         counts: dict[str, int] = {}
         for row in self.rows:
             for cell in row.cells.values():
-                name = _counted(cell)
+                name = counted(cell)
                 counts[name] = counts.get(name, 0) + 1
                 if cell.frozen_verdict:
                     name = f"{cell.frozen_verdict} (frozen)"
@@ -59,7 +59,7 @@ def number(cell: Cell, metric: str) -> str:
     """Our value as text, "-" where there is none."""
     if cell.value is None:
         return "-"
-    if metric.startswith("top1"):
+    if "top1" in metric:
         std = f" ± {cell.std:.2f}" if cell.std is not None else ""
         return f"{cell.value:.2f}{std}, n {len(cell.seeds)}"
     if metric.endswith("_total"):
@@ -77,14 +77,14 @@ def paper(cell: Cell) -> str:
     return f"paper {cell.published}{std}"
 
 
-def _counted(cell: Cell) -> str:
+def counted(cell: Cell) -> str:
     """The verdict; a count that is right where the paper prints another number says so."""
     other = cell.verdict == Verdict.EXACT and cell.erratum
     return f"{cell.verdict}, not as printed" if other else str(cell.verdict)
 
 
 def _verdict(cell: Cell) -> list[str]:
-    return [_counted(cell), *([cell.erratum] if cell.erratum else [])]
+    return [counted(cell), *([cell.erratum] if cell.erratum else [])]
 
 
 def lines(row: TableRow, column: str) -> list[str]:
@@ -220,22 +220,23 @@ def to_terminal(report: Report, console: Console | None = None) -> None:
 def as_markdown(report: Report) -> str:
     """One page: header, a table a sparsity, footnotes, verdict counts."""
     text = [f"# {report.artifact.title}", ""]
-    text += [f"- **{key}**: {_escape(value)}" for key, value in report.header.items()]
+    text += [f"- **{key}**: {escape(value)}" for key, value in report.header.items()]
     for sparsity in dict.fromkeys(row.sparsity for row in report.rows):
         text += ["", f"## Sparsity {sparsity}", ""]
         text += ["| row | " + " | ".join(COLUMNS.values()) + " |", "|---" * 6 + "|"]
         for row in report.rows:
             if row.sparsity == sparsity:
-                cells = ["<br>".join(_escape(x) for x in lines(row, c)) for c in COLUMNS]
-                text.append("| " + " | ".join([_escape(row.label), *cells]) + " |")
+                cells = ["<br>".join(escape(x) for x in lines(row, c)) for c in COLUMNS]
+                text.append("| " + " | ".join([escape(row.label), *cells]) + " |")
     for part in report.sections:
-        text += section.as_markdown(part, _escape)
-    text += ["", "## Notes", ""] + [f"- {_escape(note)}" for note in footnotes(report)]
+        text += section.as_markdown(part, escape)
+    text += ["", "## Notes", ""] + [f"- {escape(note)}" for note in footnotes(report)]
     text += ["", f"Cells: {summary(report)}.", ""]
     return "\n".join(text)
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Text that Markdown and HTML in it show as it is."""
     for mark, safe in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("_", "\\_"), ("*", "\\*")):
         text = text.replace(mark, safe)
     return text

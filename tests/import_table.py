@@ -106,6 +106,37 @@ MAY = {
     "record": {"resparse.errors", "resparse.files", "resparse.holding"},
     "holding": {"resparse.errors", "resparse.files"},
     "kept": {f"resparse.{m}" for m in ("errors", "evidence", "files", "record")},
+    "report": set(),
+    "report.pieces": {
+        *(f"resparse.{m}" for m in ("artifact", "asked", "cell", "figure", "kept", "render")),
+        *(f"resparse.{m}" for m in ("table", "table_report")),
+    },
+    "report.shortfall": {
+        *(f"resparse.{m}" for m in ("artifact", "kept", "record", "report.pieces", "runner")),
+    },
+    "report.model": {
+        *(f"resparse.claims.{m}" for m in ("claim", "gathered", "listing", "printed")),
+        *(f"resparse.{m}" for m in ("artifact", "errors", "kept", "reading", "record", "render")),
+        *(f"resparse.report.{m}" for m in ("pieces", "shortfall")),
+    },
+    "report.words": {
+        *(f"resparse.claims.{m}" for m in ("judge", "listing")),
+        *(f"resparse.report.{m}" for m in ("model", "pieces")),
+    },
+    "report.details": {
+        *("resparse.claims.listing", "resparse.record", "resparse.render"),
+        *(f"resparse.report.{m}" for m in ("model", "pieces")),
+    },
+    "report.html": {
+        *("resparse.claims.listing", "resparse.render", "resparse.section"),
+        *(f"resparse.report.{m}" for m in ("details", "model", "pieces", "words")),
+    },
+    "report.markdown": {
+        *("resparse.claims.listing", "resparse.page", "resparse.render"),
+        *(f"resparse.report.{m}" for m in ("model", "pieces", "words")),
+    },
+    "report.latex": {"resparse.render", "resparse.report.pieces", "resparse.report.words"},
+    "report.flat": {"resparse.render", "resparse.report.model"},
     "disk": {
         *(f"resparse.{m}" for m in ("checkpoint", "data", "files", "garbage")),
         *(f"resparse.{m}" for m in ("models", "outside", "record", "registry")),

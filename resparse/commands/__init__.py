@@ -18,6 +18,7 @@ from resparse.commands import (
     importing,
     listing,
     regression,
+    report,
     reproduce,
     run,
     status,
@@ -26,6 +27,7 @@ from resparse.commands import (
 COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
     "run": run,
+    "report": report,
     "compare": compare,
     "claims": claims,
     "regression": regression,

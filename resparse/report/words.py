@@ -1,0 +1,45 @@
+"""Sentences that every form of the page says."""
+
+from resparse.claims.judge import ClaimVerdict
+from resparse.claims.listing import Standing
+from resparse.report.model import Page
+from resparse.report.pieces import Entry, View
+
+
+def lead(page: Page) -> list[str]:
+    """What the page is, and what its levels show."""
+    count = len(page.records)
+    levels = ", ".join(f"{len(kept.records)} at {level}" for level, kept in page.kept.items())
+    said = [
+        f"Ours beside the paper's, made by {page.command} from {count} committed records"
+        f"{f' ({levels})' if levels else ''}; nothing is trained for it. Open a number to see its "
+        "seeds, curves and configuration, and the command that makes it."
+    ]
+    if "paper" not in page.kept:
+        said.append(
+            "No run of the paper's own protocol is among them: none decides a number of the paper."
+        )
+    return said
+
+
+def columns(view: View) -> dict[str, bool]:
+    """The metrics of a table, those that the paper prints (True) first."""
+    printed = {entry.metric for entry in view.entries if entry.cell.published is not None}
+    every = dict.fromkeys(entry.metric for entry in view.entries)
+    return {m: m in printed for m in sorted(every, key=lambda metric: metric not in printed)}
+
+
+def by_place(view: View) -> dict[tuple[str, float], dict[str, Entry]]:
+    """The numbers of each row and sparsity by metric, in the table's order."""
+    places: dict[tuple[str, float], dict[str, Entry]] = {}
+    for entry in view.entries:
+        places.setdefault((entry.row, entry.sparsity), {})[entry.metric] = entry
+    return places
+
+
+def decided(standing: Standing) -> tuple[str, str]:
+    """The level that the shown verdict of a claim is of, "–" for none; and why."""
+    if standing.shown == standing.paper.verdict:
+        run = standing.paper.verdict != ClaimVerdict.NOT_RUN
+        return (standing.paper.level if run else "–"), standing.paper.why
+    return "printed", standing.own
