@@ -22,7 +22,8 @@ LEFT_OUT = re.compile(r"/(tests|testing/_internal)/")  # the latter has syntax o
 
 def link(site: Path, other: Path) -> None:
     """Take the bytecode in ``other`` of every source that is the same file in ``site``."""
-    for cached in other.glob("*/**/__pycache__/*.pyc"):
+    plain = f"*.{sys.implementation.cache_tag}.pyc"  # pytest's own, of rewritten files, is none
+    for cached in other.glob(f"*/**/__pycache__/{plain}"):
         source, found = Path(source_from_cache(str(cached))), site / cached.relative_to(other)
         mine = site / source.relative_to(other)
         if source.is_file() and mine.is_file() and mine.samefile(source) and not found.exists():

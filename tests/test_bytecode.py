@@ -56,6 +56,8 @@ def test_bytecode_of_the_same_file_is_linked_and_of_no_other(bytecode, tmp_path)
         package(new, name)
         compiled(source).parent.mkdir()
         compiled(source).write_bytes(b"of old")
+        other = compiled(source).with_suffix("").name + "-pytest-9.0.0.pyc"  # of a rewritten file
+        (compiled(source).parent / other).write_bytes(b"of pytest")
     for name in ("one", "two"):  # as uv does it
         (new / name / "__init__.py").unlink()
         os.link(old / name / "__init__.py", new / name / "__init__.py")
