@@ -119,6 +119,16 @@ def part(tensors, prefix):
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
+def undrawn(name, classes, image_shape):
+    """A model for counting: to draw the weights of a large one takes longer than to count them."""
+    with torch.device("meta"):
+        model = build_model(name, classes, image_shape, 0)
+    model.to_empty(device="cpu")
+    for tensor in model.state_dict().values():
+        tensor.fill_(1)
+    return model
+
+
 def new_folder(path: Path) -> RunFolder:
     path.mkdir(parents=True, exist_ok=True)
     return RunFolder(path)

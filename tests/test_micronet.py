@@ -4,12 +4,13 @@ import itertools
 
 import pytest
 import torch
+from conftest import undrawn
 from torch import nn
 
 from resparse.distributions import layer_counts
 from resparse.flops import layer_macs
 from resparse.micronet import Count, Geometry, Rules, count, flops, geometries, total
-from resparse.models import MODELS, SIDES, build_model, maskable
+from resparse.models import MODELS, SIDES, maskable
 
 LAYER = Geometry(filters=2, positions=4, weights=18, bias=True)  # 3x3 from one channel to two, 2x2
 SIZES = [(name, 3, side) for name in MODELS for side in SIDES[name]]
@@ -79,7 +80,7 @@ def test_counts_are_those_of_the_operations_themselves():
 @pytest.mark.parametrize(("name", "channels", "side"), SIZES)
 def test_both_counters_agree_and_leave_everything_as_it_was(name, channels, side):
     image = (channels, side, side)
-    model = build_model(name, 10, image, 0)
+    model = undrawn(name, 10, image)
     for half in list(model.children())[::2]:
         half.eval()  # some parts in training mode, some not
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
@@ -102,7 +103,7 @@ def test_both_counters_agree_and_leave_everything_as_it_was(name, channels, side
 
 def whole(name, classes, density, **rules):
     """MicroNet FLOPs of a model on 3x32x32, ERK at a density."""
-    weights = maskable(model := build_model(name, classes, (3, 32, 32), 0))
+    weights = maskable(model := undrawn(name, classes, (3, 32, 32)))
     nnz = layer_counts("erk", {n: tuple(w.shape) for n, w in weights.items()}, density)
     layers = geometries(model, (3, 32, 32))
     return flops(total(count(layers[n], nnz[n], Rules(**rules)) for n in layers), Rules(**rules))

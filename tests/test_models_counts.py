@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import undrawn
 
 from resparse.errors import UsageError
 from resparse.flops import layer_macs
@@ -124,7 +125,7 @@ def derived(name, side, classes):
 def test_counts_by_hand(name, side):
     classes, *counts = FOUND[name, side]
     assert list(derived(name, side, classes)) == counts
-    model = build_model(name, classes, (3, side, side), 0)
+    model = undrawn(name, classes, (3, side, side))
     weights = maskable(model)
     found = sum(w.numel() for w in weights.values()), sum(p.numel() for p in model.parameters())
     macs = layer_macs(model, (3, side, side))
@@ -177,7 +178,7 @@ def test_a_batch_gives_one_logit_a_class_at_every_size(name, side):
 
 def test_resnet50_strides_on_the_3x3_and_has_one_stem_convolution():
     for side in (32, 64, 224):
-        model = build_model("resnet50", 100, (3, side, side), 0)
+        model = undrawn("resnet50", 100, (3, side, side))
         strided = [n for n, m in model.named_modules() if getattr(m, "stride", 1) == (2, 2)]
         inner = [n for n in strided if n.startswith("layer") and "downsample" not in n]
         assert inner == ["layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2"]

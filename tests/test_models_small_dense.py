@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from conftest import undrawn
 from torch import nn
 
 from resparse import registry
@@ -67,7 +68,7 @@ def test_the_left_out_channels_reach_no_output(name, density):
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"resnet8", "mlp_small"}))
 def test_the_narrow_network_has_as_many_weights_as_the_sparse_one(name):
     """Within 3 % (ResNet-20's steps are the coarsest); the reproduction's are 1 to 4 % below."""
-    model = build_model(name, 10, image_of(name), 0)
+    model = undrawn(name, 10, image_of(name))
     masks = narrowed(model, 0.1)
     total = sum(mask.numel() for mask in masks.values())
     count = sum(int(mask.count_nonzero()) for mask in masks.values())
