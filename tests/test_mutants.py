@@ -20,6 +20,8 @@ COVERED_DATA = ("data/checked", "data/crops", "data/digits", "data/memory", "dat
 COVERED_DATA += ("data/protocol", "seeds", "micronet", "flops", "exact", "report_flops")
 COVERED_DATA += ("render_flops",)
 COVERED_CLAIMS = ("contrast", "evidence", "judge", "listing", "shapes", "support", "sweeps", "view")
+COVERED_REPORT = ("kept", *(f"report/{m}" for m in ("details", "html", "latex", "model")))
+COVERED_REPORT += ("report/pieces", "report/shortfall")
 # what these methods do stands in resparse/families.py, or in what they inherit
 DECLARED = ("dense", "static", "snip", "lth", "set_itop", "snip_set_itop", "lth_set_itop")
 
@@ -61,6 +63,7 @@ def test_there_are_enough_faults_of_every_module_and_none_is_there_twice():
         | {f"resparse/models/{name}.py" for name in models},
         "mutants_sweeps": {f"resparse/{file}.py" for file in ("sweep", "rs_fit", "rs_section")},
         "mutants_claims": {f"resparse/claims/{file}.py" for file in COVERED_CLAIMS},
+        "mutants_report": {f"resparse/{file}.py" for file in COVERED_REPORT},
     }
     for name, table in TABLES.items():
         files = Counter(fault.file for fault in table.faults)

@@ -114,6 +114,8 @@ def test_a_hostile_row_is_text_in_every_form(page):
     assert Reader(as_html(whole)).open == []
     assert "<script" not in markdown.index(whole)
     assert "\\textless{}script\\textgreater{}" in latex.as_latex(view)
+    width, (_, *rows) = columns_of(latex.as_latex(view))
+    assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {width}
     assert "\\\\|" not in markdown.index(whole)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -35,7 +36,7 @@ def as_html(page: Page) -> str:
         ("errata", "Errata of the paper", _errata(page)),
         ("environment", "Environment", _environment(page)),
     ]
-    nav = "".join(f'<a href="#{i}">{escape(_short(i, t))}</a>' for i, t, _ in sections)
+    nav = "".join(f'<a href="#{name}">{escape(_short(name))}</a>' for name, *_ in sections)
     body = "\n".join(
         f'<section id="{name}">\n<h2>{escape(heading)}</h2>\n{text}\n</section>'
         for name, heading, text in sections
@@ -61,7 +62,7 @@ def as_html(page: Page) -> str:
 <main>
 {body}
 </main>
-<dialog aria-live="polite"><button id="close" aria-label="close">×</button><div id="inside"></div>
+<dialog><button id="close" aria-label="close">×</button><div id="inside"></div>
 </dialog>
 <script type="application/json" id="details">{details(page)}</script>
 <script>{script}</script>
@@ -74,9 +75,10 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _short(name: str, title: str) -> str:
-    numbered = name.rstrip("0123456789")
-    return title if numbered == name else f"{numbered.capitalize()} {name.removeprefix(numbered)}"
+def _short(name: str) -> str:
+    """A section's name for the line of links: table1 is Table 1."""
+    words = re.sub(r"(\d+)$", r" \1", name)
+    return words.replace("_", " ").replace("-", " ").capitalize()
 
 
 def _verdict(text: str) -> str:

@@ -23,10 +23,11 @@ def lead(page: Page) -> list[str]:
 
 
 def columns(view: View) -> dict[str, bool]:
-    """The metrics of a table, those that the paper prints (True) first."""
+    """The metrics of a table and whether the paper prints them: those first, costs last."""
     printed = {entry.metric for entry in view.entries if entry.cell.published is not None}
     every = dict.fromkeys(entry.metric for entry in view.entries)
-    return {m: m in printed for m in sorted(every, key=lambda metric: metric not in printed)}
+    ordered = sorted(every, key=lambda metric: (metric not in printed, "flops" in metric))
+    return {metric: metric in printed for metric in ordered}
 
 
 def by_place(view: View) -> dict[tuple[str, float], dict[str, Entry]]:
