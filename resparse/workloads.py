@@ -84,8 +84,8 @@ PARTS: tuple[tuple[str, type | None, str], ...] = (  # name, kind (None: a funct
 SMOKE = RecipeSpec(
     batch_size=64, epochs=50, lr=0.1, lr_shape="cosine", nesterov=True, weight_decay=5e-4
 )
-# ITOP, appendix A.3: a tenth is held out, so that an epoch has 351 steps. Where the paper says
-# nothing of Nesterov and of borders, both follow its released code.
+# ITOP, appendices A.3 and F: what is stated, inferred or unknown, value by value, and why what is
+# unknown is as it is, says `resparse protocols`. An epoch has 351 steps, a tenth being held out.
 ITOP_MLP = RecipeSpec(
     batch_size=128,
     epochs=200,
@@ -104,10 +104,6 @@ ITOP_VGG16 = RecipeSpec(
     nesterov=True,
     weight_decay=5e-4,
 )
-# ITOP, appendix F (Table 5; Table 1's training is not described, and is taken to be the same): 250
-# epochs, rate 0.1, drops at epochs 125 and 187. Weight decay is nowhere: 5e-4, as of its two other
-# networks on CIFAR-10. Momentum 0.9 is said for the MLP alone, the hold-out of a tenth for typical
-# training; neither warm-up nor label smoothing is mentioned: none. Nesterov and borders as above.
 ITOP_RESNET18 = RecipeSpec(
     batch_size=128,
     epochs=250,

@@ -84,6 +84,13 @@ MAY = {
     },
     "claims.listing": {f"resparse.claims.{m}" for m in ("claim", "evidence", "judge")},
     "table": {"resparse.errors", "resparse.published", "resparse.reading"},
+    "protocol": {"resparse.errors", "resparse.reading"},
+    "protocol_check": {
+        *(f"resparse.{m}" for m in ("artifact", "claims.gathered", "data", "data.protocol")),
+        *(f"resparse.{m}" for m in ("errors", "method", "protocol", "registry")),
+        "resparse",
+    },
+    "protocol_listing": {"resparse.errors", "resparse.protocol"},
     "sweep": {f"resparse.{m}" for m in ("errors", "reading", "recipe", "registry", "table")},
     "figure": {f"resparse.{m}" for m in ("artifact", "cells", "errors", "reading", "sweep")},
     "figure_draw": {
