@@ -84,8 +84,8 @@ PARTS: tuple[tuple[str, type | None, str], ...] = (  # name, kind (None: a funct
 SMOKE = RecipeSpec(
     batch_size=64, epochs=50, lr=0.1, lr_shape="cosine", nesterov=True, weight_decay=5e-4
 )
-# ITOP, appendices A.3 and F: what is stated, inferred or unknown, value by value, and why what is
-# unknown is as it is, says `resparse protocols`. An epoch has 351 steps, a tenth being held out.
+# ITOP, appendices A.3 and F; what of it is stated, and why the rest is as it is: `resparse
+# protocols`. A tenth is held out, so that an epoch has 351 steps.
 ITOP_MLP = RecipeSpec(
     batch_size=128,
     epochs=200,
