@@ -8,6 +8,7 @@ import torch
 from conftest import counts_of, make_run
 from safetensors.torch import load_file
 
+from resparse import doctor
 from resparse.__main__ import main
 from resparse.beginning import start
 from resparse.data import digits
@@ -61,7 +62,8 @@ def test_a_v100_is_refused_with_the_lock_that_serves_it(gpu, capsys, paper_level
     assert captured.err.count("\n") == 1
 
 
-def test_the_doctor_finds_the_same_and_ends_with_4(gpu, capsys):
+def test_the_doctor_finds_the_same_and_ends_with_4(gpu, capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "LOOKS", (doctor.gpu,))
     gpu("Tesla V100-SXM2-16GB", (7, 0))
     assert main(["doctor", "--json"]) == 4
     found = json.loads(capsys.readouterr().out)
