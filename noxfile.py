@@ -42,8 +42,7 @@ def find_uv(session: nox.Session) -> str:
 def environment(session: nox.Session, lock: str = LOCK) -> str:
     """Return the Python of the lock's environment, shared by all sessions, complete and active.
 
-    It holds the lock and this checkout in place, on its path too, else a clone beside a notebook
-    hides it; a stamp, written last, says that all is there.
+    Its path has this checkout too, else a clone beside a notebook hides it; a stamp comes last.
     """
     folder = ROOT / ".nox" / f"{'env' if lock == 'default' else lock}-{lock_hash(lock)}"
     path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
@@ -118,6 +117,7 @@ def program(name: str, summary: str, line: str, lock: str = LOCK) -> None:
 program("tests", "Pytest on two workers of one thread each.", "-m pytest -n 2 --dist worksteal")
 program("faults", "Inject each fault that a training survives.", "-m pytest -n 2 -m fault")
 program("slurm", "A table through a real Slurm.", "-m pytest -m slurm -s tests/test_slurm.py")
+program("container", "The image by buildah, as root; REPRODUCING.md.", "containers/prove.py")
 program("v100", "Tests under the last torch with wheels for sm_70.", "-m pytest", lock="v100")
 program("mutants", "Whether tests see the faults of tests/mutants*.toml.", "tests/mutants.py")
 
