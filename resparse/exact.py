@@ -19,6 +19,7 @@ from resparse.reading import located
 from resparse.workloads import workload
 
 Numbers = dict[str, Any]
+COSTS = ("train_flops", "train_parts", "train_flops_total", "test_flops", "test_flops_total")
 _known: dict[str, Numbers] = {}  # by all that decides them
 
 
@@ -36,15 +37,22 @@ def sizes_of(shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
     return {name: int(torch.Size(shape).numel()) for name, shape in shapes.items()}
 
 
+class GlobalBudget(ValueError):
+    """Which layers hold the weights, and so what they cost, is known once a mask is."""
+
+
 def cost(
     method: Method, macs: dict[str, int], sizes: dict[str, int], *, batch_size: int
 ) -> Numbers:
-    """Train and test FLOPs of a method from the counts it announces."""
+    """Train and test FLOPs of a method from the counts it announces.
+
+    Raises GlobalBudget where it announces a total alone.
+    """
 
     def sparse(step: int) -> float:
         counts = method.nnz_at(step)
         if isinstance(counts, int):
-            raise ValueError("a global budget has no FLOPs before training")
+            raise GlobalBudget("a global budget has no FLOPs before training")
         return forward_flops(macs, counts, sizes)
 
     dense = forward_flops(macs, sizes, sizes)
@@ -71,14 +79,22 @@ def row_numbers(artifact: Artifact, row: Row, sparsity: float) -> Numbers:
     """Exact numbers of one row at one sparsity, by the paper level's protocol.
 
     FLOP ratios are to dense training of the row's own length before ``length`` stretches it, so
-    a 2x row costs twice its 1x row. R_s appears where it is exact: dense, static, random growth.
+    a 2x row costs twice its 1x row; they are None where a mask that training finds decides them.
+    R_s appears where it is exact: dense, static, random growth.
 
     Raises UsageError naming the row where a number cannot be computed.
     """
     asked = repr((artifact, row, sparsity))
     if asked not in _known:  # ITOP's rows ask for millions of steps
         with located(f"{artifact.id}, row {row.label}, exact, sparsity {sparsity}"):
-            _known[asked] = _row_numbers(artifact, row, sparsity)
+            found = _row_numbers(artifact, row, sparsity)
+            printed = [m for m in COSTS if (row.label, sparsity, m) in artifact.cells]
+            if printed and found["test_flops"] is None:
+                raise GlobalBudget(
+                    f"a global budget has no FLOPs before training; valid: no {printed[0]} of "
+                    "this row among the published numbers, or a method that announces its layers"
+                )
+            _known[asked] = found
     return copy.deepcopy(_known[asked])
 
 
@@ -95,7 +111,7 @@ def _row_numbers(artifact: Artifact, row: Row, sparsity: float) -> Numbers:
         dense_total = 3 * forward_flops(macs, sizes, sizes) * recipe.steps
         parent = Parent(
             masks={},
-            train_flops=above["train_flops"] * dense_total,
+            train_flops=(above["train_flops"] or 0.0) * dense_total,
             step=round(row.parent.at * recipe.steps),
         )
     method = registry.build(
@@ -106,9 +122,15 @@ def _row_numbers(artifact: Artifact, row: Row, sparsity: float) -> Numbers:
         recipe.steps,
         parent=parent,
     )
-    numbers = cost(method, macs, sizes, batch_size=recipe.batch_size)
-    numbers["train_flops"] *= row.length
-    numbers["train_parts"] = {k: v * row.length for k, v in numbers["train_parts"].items()}
+    try:
+        numbers = cost(method, macs, sizes, batch_size=recipe.batch_size)
+        numbers["train_flops"] *= row.length
+        numbers["train_parts"] = {k: v * row.length for k, v in numbers["train_parts"].items()}
+        known = row.parent is None or above["train_flops"] is not None
+    except GlobalBudget:
+        known = False
+    if not known:
+        numbers = dict.fromkeys(COSTS)
     rs = None
     if registry.rs_is_exact(method):
         due = (s for s in range(recipe.steps) if method.updates_at(s))

@@ -7,6 +7,7 @@ import pytest
 from figures_made import made
 
 from resparse import artifact, figure, figure_bars, figure_draw
+from resparse.cells import exact_cells
 from resparse.errors import UsageError
 
 EACH = [name for name in artifact.names() if figure.is_figure(name)]
@@ -82,3 +83,12 @@ def test_flops_are_of_the_length_that_was_trained(tmp_path):
     longest = max((p for p in points if p.method != "dense"), key=lambda p: p.length)
     assert longest.length == 3.0  # 20 at the paper level, which the cell's FLOPs are of
     assert longest.flops == pytest.approx((1 - longest.sparsity) * 3 / 20)
+
+
+def test_flops_that_a_mask_decides_are_not_known_before_it_is_there():
+    panel = artifact.load("itop/panels/figure7_mlp")
+    for label in ("SNIP", "LTH", "SNIP-SET-ITOP", "LTH-SET-ITOP extended"):
+        cells, numbers = exact_cells(panel, panel.row(label), 0.9)
+        assert cells["train_flops"].value is None
+        assert numbers["test_flops_total"] is None
+    assert exact_cells(panel, panel.row("SET-ITOP"), 0.9)[0]["train_flops"].value > 0.09
