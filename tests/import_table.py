@@ -145,6 +145,7 @@ MAY = {
         *(f"resparse.report.{m}" for m in ("model", "pieces", "words")),
     },
     "report.latex": {"resparse.render", "resparse.report.pieces", "resparse.report.words"},
+    "report.badge": {"resparse.claims.judge", "resparse.report.model"},
     "report.flat": {"resparse.render", "resparse.report.model"},
     "disk": {
         *(f"resparse.{m}" for m in ("checkpoint", "data", "files", "garbage")),

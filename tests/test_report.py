@@ -184,15 +184,18 @@ def test_the_command_writes_all_forms_and_says_what_it_found(made, capsys):
     assert said["numbers"] == page.cells_by_verdict
     assert said["not_run"] == sum(lack.runs - lack.there for lack in page.lacks)
     names = [name.rpartition("/itop/")[2] for name in said["files"]]
-    forms = ["index.html", "index.md", "index.csv"]
+    forms = ["index.html", "index.md", "index.csv", "badge.json"]
     tables = [f"latex/{name}.tex" for name in ("table1", "figure3_mlp", "figure3_mlp-mini")]
     assert sorted(names) == sorted([*forms, *tables])
-    assert all((out / "itop" / name).stat().st_size > 1000 for name in names)
+    assert all((out / "itop" / name).stat().st_size > 1000 for name in names if "badge" not in name)
+    badge = json.loads((out / "itop/badge.json").read_text())
+    assert badge["label"] == "itop claims"
+    assert badge["message"].startswith(f"{page.claims_by_verdict['NOT RUN']} not run, ")
 
 
 def test_without_records_the_page_says_so(few, tmp_path, capsys):
     assert main(["report", "itop", "--out", str(tmp_path)]) == 0
-    assert "index.html, and 3 files beside it" in capsys.readouterr().out
+    assert "index.html, and 4 files beside it" in capsys.readouterr().out
     text = (tmp_path / "itop" / "index.html").read_text()
     assert "from 0 committed records" in text
     assert "No records: see" in text  # of the figure; the table has what is computed

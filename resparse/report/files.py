@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from resparse.files import require_writable, write_atomic
+from resparse.report.badge import as_badge
 from resparse.report.flat import as_csv
 from resparse.report.html import as_html
 from resparse.report.latex import as_latex
@@ -14,6 +15,7 @@ def write(paper: str, out: Path) -> tuple[Page, list[Path]]:
     """Build the page from the records below ``out`` and write it there; the HTML comes first."""
     page, folder = build(paper, out), out / paper
     texts = {"index.html": as_html(page), "index.md": index(page), "index.csv": as_csv(page)}
+    texts["badge.json"] = as_badge(page)
     for view in (view for piece in page.pieces for view in piece.views):
         texts[f"latex/{view.name}.tex"] = as_latex(view)
     require_writable(folder / "latex")
