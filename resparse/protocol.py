@@ -36,7 +36,7 @@ class Said(Table):
     """A value that is trained with, and what the paper says of it.
 
     ``rows``: patterns of row labels, where it is not of all that carry the key; a list is of values
-    that each of these rows' names has. ``paper``: what is stated where something else is trained.
+    that each of these rows' names has.
     """
 
     value: Annotated[Any, AfterValidator(_plain)]
@@ -44,15 +44,13 @@ class Said(Table):
     where: str = ""  # the place in the paper
     why: str = ""
     rows: Many[Text] = ()
-    paper: Annotated[Any, AfterValidator(_plain)] = None
 
     @model_validator(mode="after")
     def _reasoned(self) -> Self:
         if self.status != "unknown" and not self.where:
             raise ValueError(f"status = {self.status!r} without where; valid: the place in a paper")
-        if (self.status != "stated" or self.paper is not None) and not self.why:
-            what = f"status = {self.status!r}" if self.paper is None else f"paper = {self.paper!r}"
-            raise ValueError(f"{what} without why; valid: the reason of the value that is run")
+        if self.status != "stated" and not self.why:
+            raise ValueError(f"status = {self.status!r} without why; valid: the value's reason")
         return self
 
     def covers(self, label: str) -> bool:

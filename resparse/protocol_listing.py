@@ -83,8 +83,6 @@ def _line(value: Value) -> tuple[str, ...]:
     said, of = value.said, ", ".join(value.said.rows)
     name = value.key + UNCHECKED * (value.table == "code")
     text = f"{of}: {_text(said.value)}" if of else _text(said.value)
-    if said.paper is not None:
-        text += f" (paper: {_text(said.paper)})"
     status = said.status.upper() if said.status == "unknown" else said.status
     return name, text, status, said.where, said.why
 

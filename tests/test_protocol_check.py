@@ -208,10 +208,3 @@ def test_what_no_run_carries_is_said_of_every_protocol():
         moving = any(v.key == "interval" for v in whole.values)
         assert {"optimizer", "augmentation"} <= code
         assert not moving or {"growth", "alpha_schedule", "new_weights"} <= code, whole.entry.name
-
-
-def test_no_value_states_what_is_not_trained_but_for_one():
-    """Two tables of the paper differ in an interval (E-ITOP-06); ours is the other's."""
-    differ = [(p.entry.name, v.key, v.said.value, v.said.paper)
-              for p in ITOP for v in p.values if v.said.paper is not None]  # fmt: skip
-    assert differ == [("figure7_resnet34", "interval", 1000, 1500)]
