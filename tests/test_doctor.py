@@ -130,7 +130,7 @@ def test_the_v100_lock_is_known_by_its_torch_and_ffcv_by_what_it_adds(checkout, 
 
 
 def test_pins_choose_by_marker_and_refuse_what_is_not_locked():
-    text = f"a==1 ; sys_platform == 'win32'{HASH}\na==2 ; sys_platform == 'linux'{HASH}{HASH}\n"
+    text = f"a==2 ; sys_platform == 'linux'{HASH}{HASH}\na==1 ; sys_platform == 'win32'{HASH}\n"
     assert locks.pins(text, "x.lock") == {"a": "2"}
     for bad in ("a==1", f"a>=1{HASH}", f"a @ file:///a{HASH}", f"-e .{HASH}"):
         with pytest.raises(Corrupt, match=r"x\.lock: .*not one package"):
