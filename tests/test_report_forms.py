@@ -15,6 +15,7 @@ import pytest
 from recorded import HOSTILE
 from test_report import few, made, page, views
 
+from resparse.claims.judge import ClaimVerdict
 from resparse.render import FIELDS
 from resparse.report import latex, markdown
 from resparse.report.flat import as_csv
@@ -169,7 +170,22 @@ def test_the_markdown_says_the_summary_and_links_what_is_there(made, page):
     }
     assert set(links) == there
     widths = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line[:1] == "|"]
-    assert set(widths) <= {3, 4, 6}  # two, three and five columns
+    assert set(widths) <= {3, 4, 6, 7}  # two, three, five and six columns
+
+
+def test_a_claims_verdict_at_mini_stands_apart_from_the_papers(page):
+    """Where mini has no number for a claim there is none; where it has, both forms say it."""
+    assert 0 < sum(page.claims_at_mini.values()) < len(page.claims)
+    standing = next(s for s in page.claims if s.mini.cells)
+    judged = replace(standing, mini=replace(standing.mini, verdict=ClaimVerdict.UNRESOLVED))
+    whole = replace(page, claims=(judged,))
+    assert whole.claims_at_mini == {"UNRESOLVED": 1}
+    assert whole.claims_by_verdict == {"NOT RUN": 1}
+    head, row = Reader(as_html(whole)), markdown.index(whole)
+    assert "at mini (not the paper's column)" in head.texts["button"]
+    assert head.texts["span"].count("UNRESOLVED") == 2  # among the claims, and in the summary
+    assert f"| {judged.claim.id} | NOT RUN | – | UNRESOLVED |" in row
+    assert "| at mini, not the paper's column | claims |" in row
 
 
 def columns_of(tabular):

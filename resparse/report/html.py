@@ -12,7 +12,7 @@ from resparse.render import counted, footnotes, number, paper, summary
 from resparse.report.details import details, metric_title
 from resparse.report.model import Page
 from resparse.report.pieces import Entry, Piece, View
-from resparse.report.words import by_place, columns, decided, lead
+from resparse.report.words import APART, at_mini, by_place, columns, decided, lead
 from resparse.section import Section
 
 HERE = Path(__file__).resolve().parent
@@ -128,6 +128,10 @@ def _summary(page: Page) -> str:
         [
             f'<div class="pair"><div><h3>{len(page.claims)} claims by verdict</h3>',
             _table(("verdict", "claims"), _counts(page.claims_by_verdict)),
+            f"<p>At mini, {APART}:</p>" if page.claims_at_mini else "",
+            _table(("verdict", "claims"), _counts(page.claims_at_mini))
+            if page.claims_at_mini
+            else "",
             "</div><div><h3>Numbers by verdict</h3>",
             _table(("verdict", "numbers"), _counts(page.cells_by_verdict)),
             "</div></div>",
@@ -146,10 +150,11 @@ def _claims(claims: Sequence[Standing]) -> str:
         rows.append(
             f'<th scope="row" class="claim"><button class="open" data-open="claim='
             f'{escape(entry.id)}">{escape(entry.id)}</button><br>{escape(entry.statement)}</th>'
-            f"<td>{_verdict(s.shown)}</td><td>{decided(s)[0]}</td><td>{escape(entry.where)}</td>"
-            f"<td>{escape(entry.erratum or '')}</td>"
+            f"<td>{_verdict(s.shown)}</td><td>{decided(s)[0]}</td><td>{_verdict(at_mini(s))}</td>"
+            f"<td>{escape(entry.where)}</td><td>{escape(entry.erratum or '')}</td>"
         )
-    return _table(("claim", "verdict", "decided at", "where", "erratum"), rows)
+    head = ("claim", "verdict", "decided at", f"at mini ({APART})", "where", "erratum")
+    return _table(head, rows)
 
 
 def _piece(piece: Piece) -> str:
@@ -158,7 +163,10 @@ def _piece(piece: Piece) -> str:
         f'src="data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"></figure>'
         for level, svg in piece.pictures.items()
     )
-    parts = [f"<p>{escape(piece.says)}.</p>" if piece.says else "", pictures]
+    parts = [
+        f"<p>{escape(piece.says[:1].upper() + piece.says[1:])}.</p>" if piece.says else "",
+        pictures,
+    ]
     if not any(table.cells for table in piece.tables):
         parts.append('<p class="soft">The paper prints no number of it: none has a reference.</p>')
     if piece.is_figure and not piece.pictures:

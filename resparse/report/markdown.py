@@ -8,7 +8,7 @@ from resparse.page import Block, Grid, Heading, Text, as_markdown
 from resparse.render import escape, summary
 from resparse.report.model import Page
 from resparse.report.pieces import View
-from resparse.report.words import decided, lead
+from resparse.report.words import APART, at_mini, decided, lead
 
 
 def index(page: Page) -> str:
@@ -31,6 +31,7 @@ def index(page: Page) -> str:
         [e.records, ", ".join(f"{name} {text}" for name, text in e.facts)]
         for e in page.environments
     ]
+    mini = page.claims_at_mini
     blocks: list[Block] = [
         Heading(escape(f"{page.about.paper}: reproduced"), 1),
         Text(escape(f"{page.about.authors}. {page.about.venue}.")),
@@ -38,11 +39,12 @@ def index(page: Page) -> str:
         Text("[The page](index.html) opens offline; [all numbers](index.csv) as CSV."),
         Heading("Summary"),
         _grid(("verdict", "claims"), page.claims_by_verdict.items()),
+        *([_grid((f"at mini, {APART}", "claims"), mini.items())] if mini else []),
         _grid(("verdict", "numbers"), page.cells_by_verdict.items()),
         Heading("Tables and figures"),
         _grid(("table", "level", "numbers by verdict", "files", "command"), tables, raw=(3, 4)),
         Heading("Claims"),
-        _grid(("claim", "verdict", "at", "statement", "why"), map(_claim, page.claims)),
+        _grid(("claim", "verdict", "at", "at mini", "statement", "why"), map(_claim, page.claims)),
         Heading("What was not run"),
         _grid(("table", "level", "runs there", "rows", "its cost"), lacks, raw=(4,)),
         *(
@@ -76,4 +78,4 @@ def _claim(standing: Standing) -> list[str]:
     said = f"{entry.where}: {entry.statement}"
     level, why = decided(standing)
     erratum = f" ({entry.erratum})" if entry.erratum else ""
-    return [entry.id, standing.shown, level, said, f"{why}{erratum}"]
+    return [entry.id, standing.shown, level, at_mini(standing), said, f"{why}{erratum}"]

@@ -64,6 +64,11 @@ class Page:
         return dict(Counter(str(s.shown) for s in self.claims).most_common())
 
     @property
+    def claims_at_mini(self) -> dict[str, int]:
+        """Of the claims that mini has any number for; apart, for none of it is the paper's."""
+        return dict(Counter(str(s.mini.verdict) for s in self.claims if s.mini.cells).most_common())
+
+    @property
     def cells_by_verdict(self) -> dict[str, int]:
         """Of all numbers; what is computed is the same at every level and counts once."""
         counts: Counter[str] = Counter()

@@ -5,6 +5,8 @@ from resparse.claims.listing import Standing
 from resparse.report.model import Page
 from resparse.report.pieces import Entry, View
 
+APART = "not the paper's column"
+
 
 def lead(page: Page) -> list[str]:
     """What the page is, and what its levels show."""
@@ -36,6 +38,11 @@ def by_place(view: View) -> dict[tuple[str, float], dict[str, Entry]]:
     for entry in view.entries:
         places.setdefault((entry.row, entry.sparsity), {})[entry.metric] = entry
     return places
+
+
+def at_mini(standing: Standing) -> str:
+    """The verdict that stays out of the paper's column, empty where mini has no number for it."""
+    return str(standing.mini.verdict) if standing.mini.cells else ""
 
 
 def decided(standing: Standing) -> tuple[str, str]:
