@@ -53,7 +53,7 @@ def draw(figure: Figure, level: str, points: Sequence[Sequence[Point]]) -> tuple
             else:
                 figure_lines.draw(figure, panel, some, axes[0][n], colours)
             axes[0][n].set_title(_title(panel, level), fontsize=9)
-        _legend(made, 3 if figure.by_sparsity and columns == 1 else 6)
+        _legend(made, 2 + columns if figure.by_sparsity else 6)
         svg, png = io.BytesIO(), io.BytesIO()
         made.savefig(svg, format="svg", metadata={"Date": None})
         made.savefig(png, format="png", dpi=160, metadata={"Software": None})
