@@ -103,6 +103,8 @@ class Point(NamedTuple):
     rs: float | None
     flops: float | None  # of training that long, x dense, of the paper's network
     seeds: int
+    verdict: str = ""  # the cell's
+    note: str = ""  # the cell's: seeds that diverged or collapsed
 
 
 def is_figure(name: str) -> bool:
@@ -183,6 +185,8 @@ def points(figure: Figure, panel: Artifact, level: str, folder: Path) -> list[Po
                     rs=float(explored["ours"]) if explored else None,
                     flops=_flops(flops, row, level),
                     seeds=len(values),
+                    verdict=cells[row.label, sparsity, panel.accuracy]["verdict"],
+                    note=cells[row.label, sparsity, panel.accuracy]["note"],
                 )
             )
     return found

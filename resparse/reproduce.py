@@ -22,6 +22,7 @@ from resparse.runner import pending, run_all, with_parents
 from resparse.slots import at_once
 from resparse.table_report import Found, collect
 from resparse.verdict import Verdict, exit_code
+from resparse.worker import code_of
 from resparse.workloads import Workload, workload
 
 
@@ -66,8 +67,19 @@ class Known:
         self.store, self.committed = store, committed
 
     def record(self, run: Run) -> Record | None:
-        """The verified record of ``run``, or None where there is none; one's own comes first."""
-        return self.store.record(run) or self.committed.get(run.key)
+        """The verified record of ``run``, or None where there is none.
+
+        One's own comes first, unless other code made it and a committed one is there.
+        """
+        own, committed = self.store.record(run), self.committed.get(run.key)
+        if own is None or (committed is not None and own.fingerprint != code_of(run)):
+            return committed
+        return own
+
+    def is_done(self, run: Run) -> bool:
+        """Whether a committed record of today's code spares the training."""
+        record = self.committed.get(run.key)
+        return record is not None and record.fingerprint == code_of(run)
 
 
 def require_ready(problem: Workload, options: Options, batch: int) -> How:
@@ -124,7 +136,7 @@ def memory_lacks(problem: Workload, batch: int) -> list[str]:
 
 def _train(planned: Sequence[Planned], known: Known, how: How, options: Options) -> dict[str, str]:
     runs, store = [p.run for p in planned], known.store
-    own = [run for run in runs if run.key not in known.committed]
+    own = [run for run in runs if not known.is_done(run)]
     todo = pending(own, store, rerun_stale=options.level == "smoke")
     if options.slurm is not None:
         from resparse import slurm

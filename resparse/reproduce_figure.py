@@ -15,6 +15,9 @@ from resparse.figure import Figure, Point
 from resparse.files import require_writable, write_atomic
 from resparse.reproduce import reproduce
 from resparse.table import report_name
+from resparse.verdict import Verdict
+
+ENDS = ("diverged", "collapsed")  # of runs that keep their numbers
 
 
 def reproduce_figure(options: Options) -> int:
@@ -76,13 +79,18 @@ def _page(figure: Figure, level: str, name: str, found: Sequence[Sequence[Point]
 
 
 def _lacking(panel: Artifact, level: str, found: Sequence[Point]) -> list[str]:
-    """What is not as many runs as the level asks: a mean of fewer seeds, a point without any."""
+    """What a reader of the points must know: seeds and points that are not there, or not sound."""
     asked, lines = len(panel.level(level).seeds), []
     fewer = sum(point.seeds < asked for point in found)
     rows = [row for row in panel.rows if not row.at(level).left_out]
     absent = sum(row.has(s) for row in rows for s in panel.sparsities) - len(found)
     if fewer:
         lines.append(f"{panel.title}: {fewer} of {len(found)} means are of fewer than {asked} runs")
+    unstable = sum(any(f" {end}:" in point.note for end in ENDS) for point in found)
+    if unstable:
+        lines.append(f"{panel.title}: {unstable} means hold a run that diverged or collapsed")
+    if stale := sum(point.verdict == Verdict.STALE for point in found):
+        lines.append(f"{panel.title}: {stale} points are of runs that other code made (STALE)")
     if absent:
         lines.append(f"{panel.title}: {absent} points are not drawn: no run of them has ended")
     return [text for line in lines for text in ("", f"{line}.")]

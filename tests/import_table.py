@@ -69,7 +69,7 @@ MAY = {
     "claims.gathered": {
         *(f"resparse.claims.{m}" for m in ("evidence", "point")),
         *("resparse", "resparse.artifact", "resparse.record", "resparse.workloads"),
-        *(f"resparse.{m}" for m in ("figure", "kept")),
+        *(f"resparse.{m}" for m in ("figure", "kept", "worker")),
     },
     "claims.claim": {
         "resparse.claims.part",

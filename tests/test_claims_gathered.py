@@ -30,7 +30,7 @@ def records_of(tables, level="paper", **changes):
         draw = random.Random(run.key).random
         numbers = outcome(70 + 20 * draw(), rs=draw(), rs_expected=0.5, top1_best_test=80 + draw())
         numbers |= {"rs_miss": 0.0, "rs_fall": 0.0, "nnz_change": 0}
-        found[run.key] = made_record(run, fingerprint="f" * 16, outcome=numbers, **changes)
+        found[run.key] = made_record(run, **{"outcome": numbers} | changes)
     return found
 
 
@@ -98,6 +98,32 @@ def test_a_run_that_diverged_is_refused_and_not_left_out(table1):
     first = next(c for c in cells if bad.key in c.keys and c.metric == "top1")
     assert math.isnan(dict(first.values)[bad.seed])
     assert len(first.values) == 3
+
+
+@pytest.mark.parametrize("best", [{}, {"top1_best_test": None}])
+def test_a_run_that_diverged_before_it_was_tested_is_refused_too(best):
+    panel = artifact.load("itop/panels/figure7_mlp")
+    records = records_of([panel], "mini")
+    bad = planned(panel, "mini")[-1].run
+    records[bad.key] = made_record(bad, status="diverged", outcome=outcome(10.0) | best)
+    evidence = gathered.evidence_of(panel, "mini", held(records))
+    assert [said for said in evidence.problems() if "top1 of" in said and "is nan" in said]
+
+
+def test_a_seed_that_did_not_run_is_said(table1):
+    records = records_of([table1])
+    lost = planned(table1)[2].run
+    del records[lost.key]
+    found = gathered.evidence_of(table1, "paper", held(records))
+    assert f"not run with seed {lost.seed}; valid: every seed of the level" in found.problems()[0]
+
+
+def test_records_of_other_code_are_said(table1):
+    records = records_of([table1])
+    other = planned(table1)[0].run
+    records[other.key] = made_record(other, fingerprint="f" * 16)
+    found = gathered.evidence_of(table1, "paper", held(records))
+    assert f"made by other code (STALE): {other.key}" in found.problems()[0]
 
 
 def test_half_a_sweep_is_said(table1):

@@ -103,6 +103,15 @@ def test_means_of_fewer_runs_than_asked_are_told(drawn):
     assert "MLP on CIFAR-10: 1 of 20 means are of fewer than 3 runs." in page
 
 
+def test_points_of_unsound_or_stale_runs_are_told(drawn):
+    found, each, _ = drawn
+    bad = each[0][0]._replace(note="seed 2 diverged: loss is nan at step 3; without: 60.00")
+    old = each[0][1]._replace(verdict="STALE")
+    page = reproduce_figure._page(found, "smoke", "figure3", [[bad, old, *each[0][2:]], *each[1:]])
+    assert "MLP on CIFAR-10: 1 means hold a run that diverged or collapsed." in page
+    assert "MLP on CIFAR-10: 1 points are of runs that other code made (STALE)." in page
+
+
 def test_a_picture_follows_from_its_points(drawn):
     whole, each, _ = drawn
     found, some = replace(whole, panels=whole.panels[:1]), each[:1]  # a third of the time

@@ -192,6 +192,17 @@ def test_what_is_committed_is_not_trained_again(monkeypatch, tmp_path):
     assert known.record(planned[1].run) is None
 
 
+def test_what_other_code_made_is_trained_again_and_gives_way(tmp_path):
+    run = artifact.plan(artifact.load("itop/table1"), "smoke", "unread", seeds=[0])[0].run
+    old, new = made_record(run, fingerprint="f" * 16), made_record(run)
+    folder = RunStore(tmp_path).folder(run)
+    folder.path.mkdir(parents=True)
+    folder.commit(old, [])
+    assert not reproduce.Known(RunStore(tmp_path), {run.key: old}).is_done(run)
+    assert reproduce.Known(RunStore(tmp_path), {}).record(run) == old
+    assert reproduce.Known(RunStore(tmp_path), {run.key: new}).record(run) == new
+
+
 def test_smoke_is_always_trained(monkeypatch, reproduced):
     place, table, _ = reproduced
     seen = []

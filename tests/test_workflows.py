@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from resparse.__main__ import parser
+
 FOLDER = Path(__file__).resolve().parents[1] / ".github" / "workflows"
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 GOOD = "permissions:\n  contents: read\n"
@@ -58,3 +60,10 @@ def test_exact_columns_of_every_table_are_computed():
     assert tables
     for table in tables:
         assert f"- {table.stem} -- --exact-only" in text
+
+
+def test_what_is_asked_of_the_image_is_a_command():
+    asked = re.findall(r"resparse:nightly (.*?) 2>&1", (FOLDER / "nightly.yml").read_text())
+    assert asked
+    for line in asked:
+        assert parser().parse_args(line.split()).command

@@ -45,6 +45,8 @@ class Cell:
     protocol: str
     keys: tuple[str, ...] = ()
     exact: bool = False
+    lacking: tuple[int, ...] = ()  # seeds that the level asks for and that have not run
+    stale: tuple[str, ...] = ()  # keys of its runs that other code made
 
     @property
     def numbers(self) -> list[float]:
@@ -116,6 +118,12 @@ def _bad_cells(cells: Sequence[Cell]) -> list[str]:
             wrong.append(f"{where}: no such metric or level; valid: {known}")
         if not cell.values:
             wrong.append(f"{where}: no value; valid: one a seed")
+        if cell.lacking:
+            seeds = ", ".join(map(str, cell.lacking))
+            wrong.append(f"{where}: not run with seed {seeds}; valid: every seed of the level")
+        if cell.stale:
+            keys = ", ".join(cell.stale)
+            wrong.append(f"{where}: made by other code (STALE): {keys}; valid: today's, run again")
         for seed, times in Counter(seed for seed, _ in cell.values).items():
             if times > 1:
                 wrong.append(f"{where}: seed {seed} is there {times} times; valid: each seed once")

@@ -12,6 +12,7 @@ from resparse.artifact import ROOT, Artifact, Row
 from resparse.claims.evidence import Cell, Evidence
 from resparse.claims.point import Point
 from resparse.record import Record
+from resparse.worker import code_of
 from resparse.workloads import workload
 
 DENSE = "dense"  # all sparsities share its runs
@@ -50,10 +51,12 @@ def evidence_of(table: Artifact, level: str, records: kept.Kept) -> Evidence:
     if dataset is None:
         return Evidence()
     by_cell: dict[tuple[str, float], list[Record]] = {}
-    planned = artifacts.plan(table, level, dataset, seeds=at.seeds)
-    for item in planned:
+    stale = set()
+    for item in artifacts.plan(table, level, dataset, seeds=at.seeds):
         record = records.record(item.run)
         by_cell.setdefault((item.label, item.sparsity), []).extend([record] if record else [])
+        if record is not None and record.fingerprint != code_of(item.run):
+            stale.add(record.key)
     protocol = f"{at.workload} at {level}, {problem.dataset}, {dataset[:12]}, {table.accuracy}"
     cells: dict[tuple[Point, str], Cell] = {}
     points: dict[Point, None] = {}
@@ -61,6 +64,7 @@ def evidence_of(table: Artifact, level: str, records: kept.Kept) -> Evidence:
         row = table.row(label)
         point = point_of(table, row, sparsity)
         points[point] = None
+        there = {record.run.seed for record in found}
         for metric, values in _values(table, row, level, found).items():
             cells[point, metric] = Cell(
                 point=point,
@@ -70,6 +74,8 @@ def evidence_of(table: Artifact, level: str, records: kept.Kept) -> Evidence:
                 protocol=protocol,
                 keys=tuple(record.key for record in found),
                 exact=_is_exact(row, metric),
+                lacking=tuple(seed for seed in at.seeds if seed not in there),
+                stale=tuple(record.key for record in found if record.key in stale),
             )
     return Evidence(tuple(cells.values()), tuple((level, point) for point in points))
 
@@ -96,25 +102,26 @@ def point_of(table: Artifact, row: Row, sparsity: float) -> Point:
 def _values(
     table: Artifact, row: Row, level: str, records: Sequence[Record]
 ) -> dict[str, dict[int, float]]:
-    """Metric -> seed -> value, where the records have it."""
+    """Metric -> seed -> value, where the records have it; nan of a run that diverged."""
     found: dict[str, dict[int, float]] = {}
     for record in records:
         for metric, value in _of_record(table, row, level, record).items():
-            diverged = record.status == "diverged"
-            found.setdefault(metric, {})[record.run.seed] = math.nan if diverged else value
+            found.setdefault(metric, {})[record.run.seed] = value
     return found
 
 
 def _of_record(table: Artifact, row: Row, level: str, record: Record) -> dict[str, float]:
     outcome = record.outcome
     values = {metric: outcome[metric] for metric in AS_RECORDED if metric in outcome}
-    values["top1"] = outcome[table.accuracy]
+    values["top1"] = outcome.get(table.accuracy)
     values["train_flops"] = outcome["train_flops_vs_dense"] * row.length_at(level)
     values["train_flops_total"] = sum(outcome["train_flops"].values())
     values["test_flops"] = outcome["test_flops"] / outcome["dense_forward_flops"]
     values["test_flops_total"] = outcome["test_flops"]
     if outcome.get("rs_expected") is not None:
         values["rs_expected"] = outcome["rs_expected"]
+    if record.status == "diverged":  # also of what it did not come to measure
+        return dict.fromkeys(values, math.nan)
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
