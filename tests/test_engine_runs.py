@@ -111,6 +111,17 @@ def test_auto_says_what_it_chose_for_each_layer():
     assert set(t.engine.values()) == {"masked: its method asks for dense gradients at every step"}
 
 
+def test_layers_are_told_by_the_weights_that_a_ranking_gave_them(tmp_path):
+    """SNIP gives the last layer more than the run's distribution does, and another less."""
+    how = How(crossover=0.4)
+    trained = to_end(tmp_path, run_of("sparse", "fp32", "snip"), how=how)
+    nnz, sizes = trained.outcome["nnz"], {"fc1": 64 * 256, "fc2": 256 * 128, "fc3": 128 * 10}
+    assert any(nnz[name] / size > 0.4 for name, size in sizes.items())
+    for name, size in sizes.items():
+        packed = trained.engine[name].startswith("sparse up to density 0.4")
+        assert packed == (nnz[name] / size <= 0.4), (name, nnz, trained.engine)
+
+
 def test_sparse_names_a_layer_that_it_does_not_have():
     run = dataclasses.replace(run_of("sparse", "fp32", "set"), model="resnet8")
     with pytest.raises(UsageError, match=r"layer conv1 is Conv2d\(.*valid: networks of linear"):

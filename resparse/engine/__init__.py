@@ -98,12 +98,17 @@ def _packed(
             positions = macs[name] // weight.numel()  # of an image: macs are of one
             at = crossover.of(made, run.recipe.batch_size, positions)
         model.set_submodule(name, made)
-        found.stored[name], found.crossover[name] = Packed(made, at), at
-        known = "measured on this machine" if how.crossover is None else "as asked"
-        density = counts[name] / weight.numel()
-        found.said[name] = (
-            f"sparse up to density {at:.3g}, {known}"
-            if density <= at
-            else f"full: density {density:.3g} is above {at:.3g}, {known}"
-        )
+
+        def tell(density: float, name: str = name, at: float = at) -> None:
+            found.said[name] = _words(density, at, how)
+
+        found.stored[name], found.crossover[name] = Packed(made, at, tell), at
+        tell(counts[name] / weight.numel())  # until its first mask, which a ranking may have given
     return found
+
+
+def _words(density: float, at: float, how: How) -> str:
+    known = "measured on this machine" if how.crossover is None else "as asked"
+    if density <= at:
+        return f"sparse up to density {at:.3g}, {known}"
+    return f"full: density {density:.3g} is above {at:.3g}, {known}"

@@ -166,6 +166,11 @@ class SparsePointwise(Sparse, nn.Conv2d):
         """Raises TypeError as ``product``."""
         if self.pattern is None:
             return super().forward(input)
+        if input.dim() != 4:
+            raise TypeError(
+                f"the sparse engine's 1x1 convolution was given {tuple(input.shape)}; "
+                "valid: images (N, C, H, W)"
+            )
         down, right = self.stride
         return self.product(input[..., ::down, ::right])
 

@@ -11,14 +11,21 @@ from resparse.selection import ones
 from resparse.storage import Full, Optimizer
 
 
+def unheard(density: float) -> None:
+    """Nobody listens."""
+
+
 class Packed(Full):
     """(nnz,) numbers, where the mask's density is at most ``crossover``; else all, as ``Full``.
 
-    What a method sees of them, and a dense gradient, is formed when it is asked for.
+    What a method sees of them, and a dense gradient, is formed when it is asked for. ``tell`` hears
+    the density of every new mask.
     """
 
-    def __init__(self, module: Sparse, crossover: float) -> None:
-        self.module, self.crossover = module, crossover
+    def __init__(
+        self, module: Sparse, crossover: float, tell: Callable[[float], None] = unheard
+    ) -> None:
+        self.module, self.crossover, self.tell = module, crossover, tell
         self.weight, self.shape, self.size = module.weight, module.shape, module.weight.numel()
 
     @property
@@ -45,7 +52,9 @@ class Packed(Full):
             super().restore(mask, optimizer)
 
     def _below(self, mask: Tensor) -> bool:
-        return ones(mask) / self.size <= self.crossover
+        density = ones(mask) / self.size
+        self.tell(density)
+        return density <= self.crossover
 
     def _fill(self, optimizer: Optimizer) -> None:
         """Store all numbers."""
