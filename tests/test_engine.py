@@ -282,13 +282,3 @@ def test_no_gradient_is_kept_unless_it_is_asked_for():
         masks.gradients(copied=False)["layer"]
     masks.keep_gradients(True)
     assert made.kept == Kept(made.shape)
-
-
-def test_a_convolution_refuses_an_image_without_its_batch():
-    """Of as many rows as it has channels: its shape would fit."""
-    made = sparse_of(nn.Conv2d(4, 4, 1))
-    mask = torch.eye(4, dtype=torch.bool).view(4, 4, 1, 1)
-    Masks({"conv": made.weight}, {"conv": mask}, {"conv": Packed(made, 1.0)})
-    assert made(torch.randn(1, 4, 4, 5)).shape == (1, 4, 4, 5)
-    with pytest.raises(TypeError, match=r"was given \(4, 4, 5\); valid: images"):
-        made(torch.randn(4, 4, 5))

@@ -111,6 +111,13 @@ def test_auto_says_what_it_chose_for_each_layer():
     assert set(t.engine.values()) == {"masked: its method asks for dense gradients at every step"}
 
 
+def test_auto_says_why_it_packs_nothing_at_density_1():
+    run = dataclasses.replace(run_of("auto", "fp32", "dense"), density=1.0)
+    t = start(run, digits.load(), counts_of(run), None, How())
+    assert set(t.engine) == {"fc1", "fc2", "fc3"}
+    assert all(words.startswith("masked: at density 1, which") for words in t.engine.values())
+
+
 def test_layers_are_told_by_the_weights_that_a_ranking_gave_them(tmp_path):
     """SNIP leaves out half of a layer that the run's distribution keeps whole."""
     run = run_of("sparse", "fp32", "snip")
