@@ -1,4 +1,4 @@
-"""What a sparse layer is given: images in any order of memory, none without a batch, no empty mask."""
+"""What a sparse layer is given: images in any order of memory, a batch of them, no empty mask."""
 
 import copy
 
