@@ -6,12 +6,9 @@ from typing import Any
 
 import torch
 
-from resparse import panel
-from resparse.artifact import ROOT
 from resparse.errors import RunFailed
-from resparse.files import read_json
-from resparse.frozen import agrees, frozen_lines
-from resparse.panel import Entry
+from resparse.frozen import agrees, frozen_lines, made_by
+from resparse.panel import PANEL, PORTABLE, Entry
 from resparse.record import RunStore
 from resparse.worker import code_of
 
@@ -30,15 +27,19 @@ def stored(theirs: Sequence[Entry], level: str) -> Stored:
     """The stored lines of these runs.
 
     Where another code or torch made them, the first seed of each baseline, workload and sparsity
-    is to be trained again: ``require_equal`` then holds it against its line, bit by bit.
+    is to be trained again: ``require_equal`` then holds it against its line, bit by bit. That can
+    be asked at smoke alone, whose numbers are the same on every machine: at other levels such
+    lines are left, and their runs trained anew.
     """
-    lines = {line["key"]: line for line in frozen_lines("compare/panel", level)}
+    lines = {line["key"]: line for line in frozen_lines(PANEL, level)}
     keys = {entry.run.key for entry in theirs}
+    facts = made_by(PANEL, level)
+    same_torch = bool(facts) and facts["torch"] == torch.__version__
+    if level != PORTABLE:
+        lines = _of_today(theirs, lines) if same_torch else {}
     found = len(keys & set(lines))
     if not found:
         return Stored(lines={}, again=(), said=f"{len(keys)} runs of this store")
-    facts = read_json((ROOT / panel.FROZEN).with_suffix(".provenance.json"))
-    same_torch = facts["torch"] == torch.__version__
     again = _other_code(theirs, lines, same_torch=same_torch)
     said = f"{found} frozen records, made at {facts['git_sha'][:12]} with torch {facts['torch']}"
     if again:
@@ -50,18 +51,36 @@ def stored(theirs: Sequence[Entry], level: str) -> Stored:
     return Stored(lines=lines, again=again, said=said, why=why)
 
 
+def _of_today(
+    theirs: Sequence[Entry], lines: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The lines that today's code made."""
+    codes: dict[tuple[str, str], str] = {}
+    same = {}
+    for entry in theirs:
+        line, place = lines.get(entry.run.key), (entry.label, entry.workload)
+        if line is not None and line["fingerprint"] == _code(entry, place, codes):
+            same[entry.run.key] = line
+    return same
+
+
+def _code(entry: Entry, place: tuple[str, str], codes: dict[tuple[str, str], str]) -> str:
+    """The fingerprint of the entry's run; what makes a run is the same for all its seeds."""
+    if place not in codes:
+        codes[place] = code_of(entry.run)
+    return codes[place]
+
+
 def _other_code(
     theirs: Sequence[Entry], lines: Mapping[str, dict[str, Any]], *, same_torch: bool
 ) -> list[Entry]:
-    codes: dict[tuple[str, str], str] = {}  # what makes a run is the same for all its seeds
+    codes: dict[tuple[str, str], str] = {}
     again: dict[tuple[str, str, float], Entry] = {}
     for entry in theirs:
         line, place = lines.get(entry.run.key), (entry.label, entry.workload)
         if line is None or entry.length != 1:
             continue
-        if place not in codes:
-            codes[place] = code_of(entry.run)
-        if not same_torch or line["fingerprint"] != codes[place]:
+        if not same_torch or line["fingerprint"] != _code(entry, place, codes):
             again.setdefault((*place, entry.sparsity), entry)
     return list(again.values())
 

@@ -20,7 +20,7 @@ from resparse.pace import paces
 from resparse.panel import Entrant, Entry, Panel, PanelLevel
 from resparse.progress import Progress
 from resparse.record import RunStore
-from resparse.reproduce import require_ready
+from resparse.reproduce import require_all_ready
 from resparse.resolve import resolve_method, resolve_workload
 from resparse.runner import pending, run_all
 from resparse.settings import settings
@@ -112,7 +112,7 @@ def _check_entrant(entrant: Entrant, found: Panel, problems: Mapping[str, Worklo
 
 def _problems(request: Request, level: PanelLevel) -> dict[str, Workload]:
     if not request.workloads:
-        return panel.problems(level.workloads)
+        return panel.problems(level.workloads, level.recipe)
     names = [resolve_workload(reference, request.runs) for reference in request.workloads]
     return {name: workload(name) for name in names}
 
@@ -145,7 +145,6 @@ def _hashes(request: Request, problems: Mapping[str, Workload]) -> dict[str, str
 def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -> str:
     """Train what is missing; returns the device. Raises RunFailed with the first run's reason."""
     runs = wanted.runs
-    batch = max(run.recipe.batch_size for run in runs)
     options = Options(
         name="the panel",
         level=request.level,
@@ -153,12 +152,12 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
         runs=request.runs,
         how=request.how,
     )
-    ready = [require_ready(problem, options, batch) for problem in problems.values()]
+    how = require_all_ready(problems.values(), runs, options)
     require_writable(request.out)
     store = RunStore(request.runs)
     todo = pending(runs, store, rerun_stale=request.level == "smoke")
-    workers = request.workers or at_once(ready[0])
-    require_room(todo, store, workers * ready[0].replicates)
+    workers = request.workers or at_once(how)
+    require_room(todo, store, workers * how.replicates)
     total = len({run.key for run in runs} | {run.key for run in todo})
     if not request.json:
         print(compare_plan.said(wanted, todo), flush=True)
@@ -167,7 +166,7 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
             todo,
             store,
             data_root=request.data_root,
-            how=ready[0],
+            how=how,
             workers=workers,
             notify=progress.notify,
             give_up=True,
@@ -177,7 +176,7 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
         run = next(run for run in todo if run.key == key)
         at = f"{run.model}, sparsity {1 - run.density:.4g}, seed {run.seed}"
         raise RunFailed(f"{len(failed)} of {total} runs failed, nothing is compared; {at}: {why}")
-    return ready[0].device
+    return how.device
 
 
 def _found(entry: Entry, store: RunStore, frozen: Mapping[str, dict[str, Any]]) -> Found:

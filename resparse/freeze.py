@@ -1,20 +1,22 @@
-"""The command `freeze`: our own smoke records, which later runs are held against."""
+"""The command `freeze`: our own records, which later runs are held against."""
 
-import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 from resparse import artifact as artifacts
 from resparse import data, panel
+from resparse.asked import Options
 from resparse.errors import RunFailed, UsageError
 from resparse.files import canonical, write_atomic, write_json
-from resparse.how import How
+from resparse.frozen import frozen_file
+from resparse.panel import PANEL
 from resparse.progress import Progress
 from resparse.record import Run, RunStore
+from resparse.reproduce import require_all_ready
 from resparse.runner import git, run_all, uncommitted, with_parents
-from resparse.workloads import workload
-
-PANEL = "compare/panel"
+from resparse.slots import at_once
+from resparse.workloads import Workload, workload
 
 
 def clean_commit() -> str:
@@ -29,38 +31,52 @@ def clean_commit() -> str:
     return commit
 
 
-def _of_table(name: str) -> list[tuple[dict[str, Any], Run]]:
+def _of_table(name: str, level: str, root: Path | None) -> list[tuple[dict[str, Any], Run]]:
     """Every run of a table's frozen seeds, and what a frozen line says of it."""
     table = artifacts.load(name)
-    level = table.level("smoke")
-    images = data.load(workload(level.workload).dataset, None)
-    seeds = range(level.frozen_seeds)
-    planned = artifacts.plan(table, "smoke", images.sha256, seeds=seeds)
+    at = table.level(level)
+    images = data.load(workload(at.workload).dataset, root)
+    planned = artifacts.plan(table, level, images.sha256, seeds=range(at.frozen_seeds))
     return [({"row": item.label, "sparsity": item.sparsity}, item.run) for item in planned]
 
 
-def _of_panel() -> list[tuple[dict[str, Any], Run]]:
-    """Every baseline's runs of the panel at smoke."""
-    made = panel.baseline_entries(panel.load(), "smoke")
+def _of_panel(level: str, root: Path | None) -> list[tuple[dict[str, Any], Run]]:
+    """Every baseline's runs of the panel."""
+    made = panel.baseline_entries(panel.load(), level, root)
     named = ("workload", "sparsity", "length")
     return [({"row": e.label} | {n: getattr(e, n) for n in named}, e.run) for e in made]
 
 
-def planned(name: str) -> list[tuple[dict[str, Any], Run]]:
+def _problems(name: str, level: str) -> list[Workload]:
+    if name != PANEL:
+        return [workload(artifacts.load(name).level(level).workload)]
+    return list(panel.problems(panel.load().level(level).workloads).values())
+
+
+def planned(
+    name: str, level: str = "smoke", root: Path | None = None
+) -> list[tuple[dict[str, Any], Run]]:
     """What is frozen under this name: what a line says of a run beside its key, and the run."""
-    return _of_panel() if name == PANEL else _of_table(name)
+    return _of_panel(level, root) if name == PANEL else _of_table(name, level, root)
 
 
-def freeze(name: str, workers: int | None) -> int:
+def freezing(name: str, level: str) -> str:
+    """The command that freezes it."""
+    return " ".join(["nox -s freeze --", name, *([] if level == "smoke" else ["--level", level])])
+
+
+def freeze(name: str, options: Options) -> int:
     """Train every row with the level's frozen seeds from an empty store and keep the outcomes.
 
     Refuses a dirty tree, before and after: a frozen number belongs to a commit. The store is that
     commit's own, so an interrupted freeze continues.
     """
     commit = clean_commit()
-    made = planned(name)
+    made = planned(name, options.level, options.data_root)
     runs = with_parents([run for _, run in made])
-    target = artifacts.ROOT / "baselines" / "frozen" / f"{name}-smoke.jsonl"
+    problems = _problems(name, options.level)
+    how = require_all_ready(problems, runs, options)
+    target = frozen_file(name, options.level)
     folder = artifacts.ROOT / "runs" / f"freeze-{commit}"
     store = RunStore(folder)
     todo = [run for run in runs if store.record(run) is None]
@@ -68,9 +84,9 @@ def freeze(name: str, workers: int | None) -> int:
         failed = run_all(
             todo,
             store,
-            data_root=None,
-            how=How(),
-            workers=workers or len(os.sched_getaffinity(0)),
+            data_root=options.data_root,
+            how=how,
+            workers=options.workers or at_once(how),
             notify=progress.notify,
         )
     if failed:
@@ -89,7 +105,7 @@ def freeze(name: str, workers: int | None) -> int:
         raise RunFailed(f"another commit was checked out meanwhile; nothing is frozen of {commit}")
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, "".join(canonical(line) + "\n" for line in lines.values()))
-    command = {"command": f"nox -s freeze -- {name}"}
+    command = {"command": freezing(name, options.level)}
     write_json(target.with_suffix(".provenance.json"), facts | command)
     shutil.rmtree(folder)
     print(f"{len(lines)} records frozen in {target}")

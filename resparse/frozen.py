@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from resparse.artifact import ROOT, Artifact, Row
 from resparse.cell import Cell
 from resparse.errors import RunFailed
+from resparse.files import read_json
 from resparse.record import Record
 from resparse.verdict import ALPHA, DropTest, Verdict, drop_test
 
@@ -18,9 +20,20 @@ def frozen_records(artifact: Artifact, level: str) -> list[dict[str, Any]]:
     return frozen_lines(artifact.id, level)
 
 
+def frozen_file(name: str, level: str) -> Path:
+    """Where the frozen outcomes of itop/table2 or compare/panel at a level are, or would be."""
+    return ROOT / "baselines" / "frozen" / f"{name}-{level}.jsonl"
+
+
+def made_by(name: str, level: str) -> dict[str, Any]:
+    """Facts of the machine and the code that made the frozen outcomes; empty where none are kept."""
+    path = frozen_file(name, level).with_suffix(".provenance.json")
+    return dict(read_json(path)) if path.is_file() else {}
+
+
 def frozen_lines(name: str, level: str) -> list[dict[str, Any]]:
     """The frozen outcomes of itop/table2 or compare/panel, a run each; empty where none are."""
-    path = ROOT / "baselines" / "frozen" / f"{name}-{level}.jsonl"
+    path = frozen_file(name, level)
     if not path.is_file():
         return []
     try:

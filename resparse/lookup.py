@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resparse.artifact import ROOT
+from resparse.data.places import data_folder
 from resparse.errors import ResparseError, UsageError
 from resparse.freeze import planned
 from resparse.frozen import frozen_lines
@@ -17,6 +18,7 @@ class Frozen(NamedTuple):
     """A line of baselines/frozen and the file that it is in, NAME-LEVEL.jsonl."""
 
     name: str  # like compare/panel
+    level: str
     path: Path
     line: dict[str, Any]
 
@@ -27,7 +29,9 @@ def frozen() -> dict[str, Frozen]:
     found: dict[str, Frozen] = {}
     for path in sorted(folder.rglob("*.jsonl")):
         name, _, level = str(path.relative_to(folder))[: -len(".jsonl")].rpartition("-")
-        found |= {line["key"]: Frozen(name, path, line) for line in frozen_lines(name, level)}
+        found |= {
+            line["key"]: Frozen(name, level, path, line) for line in frozen_lines(name, level)
+        }
     return found
 
 
@@ -51,7 +55,7 @@ def run_of(found: Frozen) -> Run | None:
     The plan is that of today's files: another recipe or field value makes other keys.
     """
     try:
-        runs = (run for _, run in planned(found.name))
+        runs = (run for _, run in planned(found.name, found.level, data_folder(None)))
         return next((run for run in runs if run.key == found.line["key"]), None)
     except ResparseError:
         return None

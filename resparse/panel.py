@@ -1,9 +1,9 @@
 """The panel that methods are compared on: its TOML, and the runs of every entrant."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -26,8 +26,9 @@ from resparse.reading import (
 from resparse.record import Run
 from resparse.workloads import Workload, workload
 
-WHERE = "benchmarks/compare/panel.toml"
-FROZEN = "baselines/frozen/compare/panel-smoke.jsonl"
+PANEL = "compare/panel"
+WHERE = f"benchmarks/{PANEL}.toml"
+PORTABLE = "smoke"  # the level whose numbers are the same, to the last bit, on every machine
 
 
 class Entrant(Table):
@@ -42,11 +43,16 @@ class Entrant(Table):
 
 
 class PanelLevel(Table):
-    """What a level trains, and the field values it gives every method that has such a field."""
+    """What a level trains, and the field values it gives every method that has such a field.
+
+    ``recipe`` changes its workloads' own; a workload of the user's is trained as it says itself.
+    """
 
     workloads: Some[Text]
     seeds: Some[int]
     fields: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    engine: Literal["masked", "auto"] = "masked"
     shows: Text
 
 
@@ -95,7 +101,7 @@ def load() -> Panel:
     for name, level in panel.levels.items():
         check_seeds(level.seeds, f"{WHERE}: levels.{name}.seeds")
         with located(f"{WHERE}: levels.{name}.workloads"):
-            problems(level.workloads)
+            problems(level.workloads, level.recipe)
     for baseline in panel.baseline:
         with located(f"{WHERE}, baseline {baseline.label}"):
             if 1 not in baseline.lengths:
@@ -104,9 +110,13 @@ def load() -> Panel:
     return panel
 
 
-def problems(names: Sequence[str]) -> dict[str, Workload]:
-    """The workloads of a level by name; raises UsageError for an unknown one."""
-    return {name: workload(name) for name in names}
+def problems(names: Sequence[str], recipe: Mapping[str, Any] | None = None) -> dict[str, Workload]:
+    """The workloads of a level by name, their recipes changed by the level's.
+
+    Raises UsageError for an unknown name, or a key that no recipe has.
+    """
+    known = {name: workload(name) for name in names}
+    return {n: replace(w, recipe=w.recipe.changed(recipe or {})) for n, w in known.items()}
 
 
 def images(problems: Mapping[str, Workload], root: Path | None) -> dict[str, str]:
@@ -146,7 +156,7 @@ def entries(
 def baseline_entries(found: Panel, level: str, root: Path | None = None) -> list[Entry]:
     """The runs of every baseline at a level, all lengths and seeds; its data must be here."""
     asked = found.level(level)
-    known = problems(asked.workloads)
+    known = problems(asked.workloads, asked.recipe)
     hashes = images(known, root)
     shared: dict[str, Any] = {"sparsities": found.panel.sparsities, "seeds": asked.seeds}
     return [
@@ -168,7 +178,12 @@ def _run(
     own = registry.own_fields(registry.load(entrant.method))
     given = {k: v for k, v in level.fields.items() if k in own} | entrant.fields
     recipe = problem.recipe.resolve(problem.train_size, length)
-    common: dict[str, Any] = {"recipe": recipe, "seed": seed, "dataset_sha256": dataset_sha256}
+    common: dict[str, Any] = {
+        "recipe": recipe,
+        "seed": seed,
+        "dataset_sha256": dataset_sha256,
+        "engine": level.engine,
+    }
     parent = None
     if registry.load(entrant.method).needs_parent:  # a dense run of the same seed, from its start
         parent = make_run(problem, "dense", {}, distribution="dense", density=1.0, **common)

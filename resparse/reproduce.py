@@ -1,7 +1,7 @@
 """The command `reproduce`: plan, check, train what is missing, and report a table."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -103,6 +103,15 @@ def require_ready(problem: Workload, options: Options, batch: int) -> How:
         )
     how.require(problem.precision, batch)
     return how
+
+
+def require_all_ready(problems: Iterable[Workload], runs: Sequence[Run], options: Options) -> How:
+    """How to train ``runs``, which are of several workloads; raises Missing with what is not here.
+
+    Where one trains on a GPU and another on the CPU, the first decides.
+    """
+    batch = max(run.recipe.batch_size for run in runs)
+    return [require_ready(problem, options, batch) for problem in problems][0]
 
 
 def gpu_lacks() -> list[str]:

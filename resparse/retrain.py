@@ -1,58 +1,77 @@
 """The command `regression`: the panel's baselines trained anew and held against the frozen ones."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from resparse import panel, verdict
 from resparse.artifact import ROOT
+from resparse.asked import Options
 from resparse.errors import Missing, UsageError, worst
-from resparse.files import read_json, sha256
-from resparse.freeze import PANEL
-from resparse.frozen import frozen_lines
+from resparse.files import sha256, write_atomic
+from resparse.freeze import freezing
+from resparse.frozen import frozen_file, frozen_lines, made_by
 from resparse.how import How
-from resparse.panel import Entry
+from resparse.panel import PANEL, PORTABLE, Entry
 from resparse.progress import Progress
 from resparse.record import Record, Run, RunFolder, RunStore
 from resparse.regression import Finding, Row, judge
+from resparse.reproduce import require_all_ready
 from resparse.runner import run_all, with_parents
+from resparse.slots import at_once
 from resparse.verdict import Verdict
 from resparse.worker import code_of
 
-FREEZE = f"nox -s freeze -- {PANEL}"
 
-
-def regression(seeds: int, only: Sequence[str], workers: int | None, *, as_json: bool) -> int:
+def regression(seeds: int, options: Options, table: Path | None = None) -> int:
     """Retrain every baseline at its own length with the first seeds, and say what got worse.
 
-    The store is empty but for what an interrupted one of the same code, runs and torch has left,
-    and removed at the end; one with a failed run stays, to be looked at.
+    ``options.only`` names some of them; ``table`` is a file for the findings in Markdown. The store
+    is empty but for what an interrupted one of the same code, runs and torch has left, and removed
+    at the end; one with a failed run stays, to be looked at.
     """
     found = panel.load()
-    labels = chosen(only, [baseline.label for baseline in found.baseline])
-    level = found.level("smoke")
+    labels = chosen(options.only, [baseline.label for baseline in found.baseline])
+    level = found.level(options.level)
     check_seeds(seeds, len(level.seeds))
-    entries = [e for e in panel.baseline_entries(found, "smoke") if e.label in labels]
-    lines = frozen_panel(entries, labels)
+    require_frozen(options.level)
+    problems = panel.problems(level.workloads, level.recipe)
+    entries = panel.baseline_entries(found, options.level, options.data_root)
+    entries = [entry for entry in entries if entry.label in labels]
+    lines = frozen_panel(entries, labels, options.level)
+    how = require_all_ready(problems.values(), [entry.run for entry in entries], options)
     groups = by_row(entries)
     ours = level.seeds[:seeds]
     runs = with_parents([e.run for group in groups for e in group if e.run.seed in ours])
     folder = ROOT / "runs" / f"regression-{store_name(runs)}"
     store = RunStore(folder)
     with RunFolder(folder).lock():
-        failed = _train(runs, store, workers, quiet=as_json)
+        failed = _train(runs, store, how, options)
         rows = [row_of(group, ours, store, failed, lines) for group in groups]
         findings = judge(rows, found.panel.margin_pp)
         if not failed:
             shutil.rmtree(folder)
     left = f"; what failed lies in {folder}" if failed else ""
     code = exit_code(findings)
-    print(as_json_text(findings, seeds, code) if as_json else text(findings, seeds) + left)
+    said = text(findings, seeds, made_by(PANEL, options.level).get("torch"))
+    print(as_json_text(findings, seeds, code) if options.json else said + left)
+    if table is not None:
+        write_atomic(table, markdown(findings, seeds, options.level))
     return code
+
+
+def require_frozen(level: str) -> None:
+    """Raise Missing, with the command that freezes them, where a level has no frozen records."""
+    file = frozen_file(PANEL, level)
+    if not file.is_file():
+        raise Missing(
+            f"level {level} of the panel has no frozen records ({file.relative_to(ROOT)} is not "
+            f"there): {freezing(PANEL, level)}"
+        )
 
 
 def chosen(only: Sequence[str], labels: Sequence[str]) -> list[str]:
@@ -72,11 +91,15 @@ def check_seeds(seeds: int, level: int) -> None:
         )
 
 
-def frozen_panel(entries: Sequence[Entry], labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+def frozen_panel(
+    entries: Sequence[Entry], labels: Sequence[str], level: str = PORTABLE
+) -> dict[str, dict[str, Any]]:
     """Frozen lines by key; raises Missing unless they are just the runs of today's panel."""
-    lines = {line["key"]: line for line in frozen_lines(PANEL, "smoke") if line["row"] in labels}
+    lines = {line["key"]: line for line in frozen_lines(PANEL, level) if line["row"] in labels}
+    anew = freezing(PANEL, level)
     if not lines:
-        raise Missing(f"{panel.FROZEN} has no records of {', '.join(labels)}: {FREEZE}")
+        file = frozen_file(PANEL, level).relative_to(ROOT)
+        raise Missing(f"{file} has no records of {', '.join(labels)}: {anew}")
     today = {entry.run.key: entry for entry in entries}
     gone = [line for key, line in lines.items() if key not in today]
     new = [entry for key, entry in today.items() if key not in lines]
@@ -85,7 +108,7 @@ def frozen_panel(entries: Sequence[Entry], labels: Sequence[str]) -> dict[str, d
         named += [f"today's {x.label} on {x.workload} at {x.sparsity}" for x in new[:1]]
         raise Missing(
             f"frozen records are of another panel ({len(gone)} runs are no longer in it, "
-            f"{len(new)} not yet frozen; first {', '.join(named)}): {FREEZE}"
+            f"{len(new)} not yet frozen; first {', '.join(named)}): {anew}"
         )
     return lines
 
@@ -106,17 +129,15 @@ def store_name(runs: Sequence[Run]) -> str:
     return sha256("\n".join([torch.__version__, *made_of]))[:12]
 
 
-def _train(
-    runs: Sequence[Run], store: RunStore, workers: int | None, *, quiet: bool
-) -> dict[str, str]:
+def _train(runs: Sequence[Run], store: RunStore, how: How, options: Options) -> dict[str, str]:
     todo = [run for run in runs if store.record(run) is None]
-    with Progress(len(runs), len(runs) - len(todo), quiet=quiet) as progress:
+    with Progress(len(runs), len(runs) - len(todo), quiet=options.json) as progress:
         return run_all(
             todo,
             store,
-            data_root=None,
-            how=How(),
-            workers=workers or len(os.sched_getaffinity(0)),
+            data_root=options.data_root,
+            how=how,
+            workers=options.workers or at_once(how),
             notify=progress.notify,
         )
 
@@ -151,15 +172,15 @@ def exit_code(findings: Sequence[Finding]) -> int:
     return worst([verdict.exit_code(finding.verdict for finding in findings), 1 if unstable else 0])
 
 
-def text(findings: Sequence[Finding], seeds: int) -> str:
-    """A line a row, and the count."""
+def text(findings: Sequence[Finding], seeds: int, other: str | None = None) -> str:
+    """A line a row, and the count; ``other`` is the torch that made the frozen records."""
     lines = []
     for found in findings:
         row, word = found.row, "REGRESSION" if found.regression else str(found.verdict)
         lines.append(f"{row.label}, {row.workload}, sparsity {row.sparsity}: {word}: {found.why}")
     worse = sum(finding.regression for finding in findings)
     same = sum(finding.verdict is Verdict.IDENTICAL for finding in findings)
-    other = torch_of_frozen()
+    other = other or "an unknown version"
     if same < len(findings) and other != torch.__version__:
         lines.append(f"the frozen runs are torch {other}'s, these {torch.__version__}'s")
     return "\n".join(
@@ -171,10 +192,26 @@ def text(findings: Sequence[Finding], seeds: int) -> str:
     )
 
 
-def torch_of_frozen() -> str:
-    """The torch version that made the frozen records."""
-    path = (ROOT / panel.FROZEN).with_suffix(".provenance.json")
-    return str(read_json(path)["torch"]) if path.is_file() else "an unknown version"
+def markdown(findings: Sequence[Finding], seeds: int, level: str) -> str:
+    """The findings as a table, what got worse first; differences in percentage points."""
+    worse = sum(finding.regression for finding in findings)
+    lines = [
+        f"{len(findings)} rows of the panel at level {level}, {seeds} seeds each: {worse} "
+        "regressions",
+        "",
+        "| row | workload | sparsity | verdict | difference | p | smallest visible drop | why |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for found in sorted(findings, key=lambda finding: not finding.regression):
+        row, test = found.row, found.test
+        verdict = f"**{found.verdict}**" if found.regression else str(found.verdict)
+        tested = ["", "", ""]
+        if test is not None:
+            p = "" if found.p is None else f"{found.p:.3f}"
+            tested = [f"{test.difference:+.2f}", p, f"{test.smallest_visible_drop:.2f}"]
+        cells = [row.label, row.workload, f"{row.sparsity:g}", verdict, *tested, found.why]
+        lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def as_json_text(findings: Sequence[Finding], seeds: int, code: int) -> str:

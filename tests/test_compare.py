@@ -180,7 +180,7 @@ def test_a_method_that_never_returns_is_stopped_and_placed(old, new, where, tmp_
     [
         (["nowhere/mine.py"], ["nowhere/mine.py", "one Python file"]),
         (["stattic"], ["stattic", "static"]),
-        (["set", "--level", "huge"], ["huge", "smoke, mini, paper"]),
+        (["set", "--level", "huge"], ["huge", "smoke, mini, conv, paper"]),
         (["set", "--workload", "digitz"], ["digitz", "digits_mlp"]),
         (["ltr"], ["method ltr", "parent that prunes"]),
         (["dense"], ["baseline of every page"]),

@@ -28,7 +28,7 @@ def test_the_smoke_panel_is_the_one_that_is_promised():
     assert {p.model for p in PROBLEMS.values()} == {"resnet8", "mlp_small"}
     methods = {b.method for b in PANEL.baseline}
     assert methods == {"static", "set", "rigl", "gmp", "small_dense", "dense"}
-    assert set(PANEL.levels) == {"smoke", "mini", "paper"}
+    assert set(PANEL.levels) == {"smoke", "mini", "conv", "paper"}
 
 
 def test_every_entrant_gets_the_levels_fields_and_the_same_recipe_seeds_and_budget():
@@ -55,10 +55,30 @@ def test_a_method_with_a_parent_starts_from_a_dense_run_of_its_seed():
     assert run.parent.recipe == run.recipe
 
 
-@pytest.mark.parametrize("level", ["smoke", "mini", "paper"])
+@pytest.mark.parametrize("level", ["smoke", "mini", "conv", "paper"])
 def test_every_level_trains_workloads_that_there_are(level):
-    names = PANEL.level(level).workloads
-    assert list(panel.problems(names)) == list(names)
+    asked = PANEL.level(level)
+    assert list(panel.problems(asked.workloads, asked.recipe)) == list(asked.workloads)
+
+
+def test_minis_recipe_is_a_twentieth_of_the_workloads_and_its_engine_that_of_the_figures():
+    mini, (baseline, *_) = PANEL.level("mini"), [b for b in PANEL.baseline if b.label == "SET"]
+    problems = panel.problems(mini.workloads, mini.recipe)
+    hashes, shape = dict.fromkeys(problems, "unread"), {"sparsities": [0.9], "seeds": [0]}
+    (run,) = {e.run for e in panel.entries(baseline, mini, problems, hashes, **shape, lengths=[1])}
+    assert (run.engine, run.recipe.steps, run.recipe.lr_drops) == ("auto", 3510, (1200, 2401))
+    whole = panel.problems(mini.workloads)[mini.workloads[0]]
+    assert whole.recipe.epochs == 20 * problems[mini.workloads[0]].recipe.epochs
+    assert {e.run.engine for e in entries(baseline)} == {"masked"}
+
+
+def test_a_recipe_key_that_is_none_is_refused_with_the_level(tmp_path, monkeypatch):
+    text = (ROOT / panel.WHERE).read_text().replace("recipe = { epochs", "recipe = { epoch")
+    (tmp_path / panel.WHERE).parent.mkdir(parents=True)
+    (tmp_path / panel.WHERE).write_text(text)
+    monkeypatch.setattr(panel, "ROOT", tmp_path)
+    with pytest.raises(UsageError, match=r"panel.toml: levels.mini.workloads: .*epoch"):
+        panel.load()
 
 
 def test_a_level_of_an_unknown_workload_is_named(tmp_path, monkeypatch):
@@ -66,13 +86,13 @@ def test_a_level_of_an_unknown_workload_is_named(tmp_path, monkeypatch):
     (tmp_path / panel.WHERE).parent.mkdir(parents=True)
     (tmp_path / panel.WHERE).write_text(text)
     monkeypatch.setattr(panel, "ROOT", tmp_path)
-    where = r"benchmarks/compare/panel.toml: levels.mini.workloads: unknown workload 'nowhere'; val"
+    where = r"benchmarks/compare/panel.toml: levels.conv.workloads: unknown workload 'nowhere'; val"
     with pytest.raises(UsageError, match=where):
         panel.load()
 
 
 def test_an_unknown_level_lists_the_valid():
-    with pytest.raises(UsageError, match=r"unknown level 'huge'.*smoke, mini, paper"):
+    with pytest.raises(UsageError, match=r"unknown level 'huge'.*smoke, mini, conv, paper"):
         PANEL.level("huge")
 
 

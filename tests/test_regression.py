@@ -239,6 +239,16 @@ def test_json_holds_every_row(capsys):
     assert text["rows"][2]["p"] is None
 
 
+def test_markdown_says_what_got_worse_first_and_no_cell_breaks_the_table():
+    findings = judge(three_rows(3.0), 0.5)
+    broken = findings[0]._replace(why="a|b")
+    lines = retrain.markdown([broken, *findings[1:]], 3, "mini").splitlines()
+    assert lines[0] == "3 rows of the panel at level mini, 3 seeds each: 1 regressions"
+    assert lines[4].startswith("| SET | digits_mlp | 0.9 | **DEVIATES low** | -3.00 | 0.0")
+    assert all(line.count("|") == 9 for line in lines[2:])
+    assert "a&#124;b" in lines[5]
+
+
 # ---------------------------------------------------------------- the panel and its frozen lines
 
 
@@ -263,7 +273,7 @@ def test_frozen_records_of_another_panel_are_named(entries, monkeypatch):
         Missing, match=r"1 runs are no longer in it, 0 not yet frozen; first frozen"
     ) as gone:
         retrain.frozen_panel([e for e in entries if e.run.key != entries[-1].run.key], labels)
-    assert retrain.FREEZE in str(gone.value)
+    assert "nox -s freeze -- compare/panel" in str(gone.value)
     monkeypatch.setattr(retrain, "frozen_lines", lambda name, level: lines_of(entries[:-1]))
     with pytest.raises(Missing, match=r"0 runs are no longer in it, 1 not yet frozen; first today"):
         retrain.frozen_panel(entries, labels)

@@ -24,6 +24,12 @@ workloads = ["digits_mlp"]
 seeds = [0, 1, 2, 3, 4, 5, 6, 7]
 shows = "nothing"
 
+[levels.mini]
+workloads = ["digits_mlp"]
+seeds = [0, 1, 2, 3]
+recipe = { epochs = 2 }
+shows = "nothing"
+
 [[baseline]]
 label = "SET"
 method = "set"
@@ -93,3 +99,41 @@ def test_half_the_learning_rate_in_the_trainer_is_a_regression(frozen):
     assert (row["verdict"], row["regression"]) == ("DEVIATES low", True)
     assert row["difference"] < -row["smallest_visible_drop"]
     assert row["p"] < 0.05
+
+
+def test_another_level_has_frozen_records_of_its_own(frozen):
+    """None: exit code 4 and the command that makes them. Then a drop is in the table, first."""
+    code, said = here(frozen, "regression", "--level", "mini", "--seeds", "2")
+    assert code == 4
+    assert "level mini of the panel has no frozen records" in said
+    assert "nox -s freeze -- compare/panel --level mini" in said
+    checkout.commit(frozen)
+    code, said = here(frozen, "freeze", "compare/panel", "--level", "mini")
+    assert code == 0, said
+    file = frozen / "baselines" / "frozen" / "compare" / "panel-mini.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["seed"] for line in lines] == [0, 1, 2, 3]
+    facts = json.loads(file.with_suffix(".provenance.json").read_text())
+    assert facts["command"] == "nox -s freeze -- compare/panel --level mini"
+    page = frozen / "found.md"
+    mini = ("regression", "--level", "mini", "--seeds", "2", "--markdown", str(page))
+    code, said = here(frozen, *mini)
+    assert code == 0, said
+    assert "IDENTICAL: identical in 2 seeds" in said
+    assert page.read_text().splitlines()[0] == (
+        "1 rows of the panel at level mini, 2 seeds each: 0 regressions"
+    )
+    for line in lines:
+        line["outcome"]["updates"] += 1
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, said = here(frozen, *mini)
+    assert code == 1, said
+    row = page.read_text().splitlines()[-1]
+    assert row.startswith("| SET | digits_mlp | 0.5 | **MISMATCH** | ")
+    assert "exact value changed: updates is" in row
+
+
+def test_golden_has_no_levels(frozen):
+    code, said = here(frozen, "regression", "--golden", "--level", "mini")
+    assert code == 5
+    assert "valid: without --seeds, --only, --level and --markdown" in said

@@ -16,6 +16,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """How much to retrain; or the golden numbers instead."""
     options.json_option(parser)
     options.workers(parser)
+    parser.add_argument("--level", help="of the panel: smoke (default) or mini")
+    options.device(parser)
+    text = "write the findings there as a table in Markdown, what got worse first"
+    parser.add_argument("--markdown", type=options.folder, metavar="FILE", help=text)
     text = f"seeds to retrain, the others being the reference (default: {SEEDS})"
     parser.add_argument("--seeds", type=options.whole, metavar="N", help=text)
     text = "one baseline, by label; repeatable"
@@ -28,16 +32,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Check the options, then retrain, compare or write."""
-    if given.golden and (given.seeds or given.only):
-        raise UsageError("--golden covers every method; valid: without --seeds and --only")
+    panel_only = (given.seeds, given.only, given.level, given.markdown)
+    if given.golden and any(panel_only):
+        raise UsageError(
+            "--golden covers every method on digits; valid: without --seeds, --only, --level and "
+            "--markdown"
+        )
     if given.write and (not given.golden or given.json):
         raise UsageError("--write is of --golden, and prints no JSON; valid: --golden --write")
     if given.golden:
         return _golden(given)
+    from resparse.asked import Options
+    from resparse.how import How
     from resparse.retrain import regression
 
-    seeds = given.seeds or SEEDS
-    return regression(seeds, given.only, given.workers, as_json=given.json)
+    asked = Options(
+        name="the panel",
+        level=given.level or "smoke",
+        only=tuple(given.only),
+        data_root=options.data_root(given),
+        how=How(device=given.device),
+        workers=given.workers,
+        json=given.json,
+    )
+    return regression(given.seeds or SEEDS, asked, given.markdown)
 
 
 def _golden(given: argparse.Namespace) -> int:
