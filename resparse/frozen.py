@@ -26,7 +26,7 @@ def frozen_file(name: str, level: str) -> Path:
 
 
 def made_by(name: str, level: str) -> dict[str, Any]:
-    """Facts of the machine and the code that made the frozen outcomes; empty where none are kept."""
+    """Facts of the machine and code that made the frozen outcomes; empty where none are kept."""
     path = frozen_file(name, level).with_suffix(".provenance.json")
     return dict(read_json(path)) if path.is_file() else {}
 

@@ -111,7 +111,8 @@ def require_all_ready(problems: Iterable[Workload], runs: Sequence[Run], options
     Where one trains on a GPU and another on the CPU, the first decides.
     """
     batch = max(run.recipe.batch_size for run in runs)
-    return [require_ready(problem, options, batch) for problem in problems][0]
+    ready = [require_ready(problem, options, batch) for problem in problems]  # all of them
+    return ready[0]
 
 
 def gpu_lacks() -> list[str]:
