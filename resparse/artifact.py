@@ -19,7 +19,7 @@ from resparse.workloads import workload
 
 __all__ = [
     "PROTOCOL", "ROOT", "Artifact", "Level", "Planned", "Row", "check_seeds", "check_sparsity",
-    "load", "names", "panels", "parse", "plan", "plan_row", "recipe_of",
+    "load", "names", "of_paper", "panels", "parse", "plan", "plan_row", "recipe_of",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +40,16 @@ class Planned:
 def names() -> list[str]:
     """All tables and figures of this checkout."""
     return _names("*/*.toml")
+
+
+def of_paper(paper: str) -> list[str]:
+    """A paper's tables and figures in its order: tables, then the others, by number."""
+    return sorted((name for name in names() if name.startswith(f"{paper}/")), key=_order)
+
+
+def _order(name: str) -> tuple[bool, str, int]:
+    words = name.rpartition("/")[2].rstrip("0123456789")
+    return not words.endswith("table"), words, int(name.rpartition(words)[2] or 0)
 
 
 def panels() -> list[str]:

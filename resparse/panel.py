@@ -110,7 +110,7 @@ def load() -> Panel:
     return panel
 
 
-def problems(names: Sequence[str], recipe: Mapping[str, Any] | None = None) -> dict[str, Workload]:
+def problems(names: Sequence[str], recipe: dict[str, Any] | None = None) -> dict[str, Workload]:
     """The workloads of a level by name, their recipes changed by the level's.
 
     Raises UsageError for an unknown name, or a key that no recipe has.

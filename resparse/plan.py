@@ -75,6 +75,14 @@ def measured_speed(problem: Workload, device: str | None = None) -> tuple[float,
     return 3 * 2 * sum(macs.values()) * batch / seconds, f"measured on {name}, batch {batch}"
 
 
+def run_flops(run: Run) -> float:
+    """FLOPs of training ``run`` as the masked engine computes it: dense, 3 x forward an image."""
+    shapes, macs, _ = network(run.model, run.dataset)
+    sizes = sizes_of(shapes)
+    image = 3 * forward_flops(macs, sizes, sizes)
+    return image * run.recipe.batch_size * (run.recipe.steps - run.start_step)
+
+
 COMPUTES = {
     "masked": "the masked engine computes dense FLOPs",
     "auto": "hours are of dense FLOPs, of which sparse layers compute a part",
@@ -84,9 +92,6 @@ COMPUTES = {
 def text(table: Artifact, options: Options, planned: Sequence[Planned], problem: Workload) -> str:
     """The plan in words: runs, steps, FLOPs, hours, data, disk."""
     runs = with_parents([p.run for p in planned])
-    shapes, macs, _ = network(problem.model, problem.dataset)
-    sizes = sizes_of(shapes)
-    image = 3 * forward_flops(macs, sizes, sizes)  # FLOPs of training on one image, dense
     if options.speed:
         speed, how = options.speed * 1e12, f"stated: {options.speed} TFLOP/s"
     else:
@@ -101,9 +106,6 @@ def text(table: Artifact, options: Options, planned: Sequence[Planned], problem:
         f" {'hours a run':>12}",
     ]
 
-    def flops(run: Run) -> float:
-        return image * run.recipe.batch_size * (run.recipe.steps - run.start_step)
-
     named = {p.run.key for p in planned}
     parents = [
         Planned(label="(parent)", sparsity=1.0 - run.density, run=run)
@@ -114,12 +116,12 @@ def text(table: Artifact, options: Options, planned: Sequence[Planned], problem:
     for item in (*planned, *parents):
         listed.setdefault((item.label, round(item.sparsity, 9)), []).append(item.run)
     for (label, sparsity), cell in listed.items():
-        recipe, cost = cell[0].recipe, flops(cell[0])
+        recipe, cost = cell[0].recipe, run_flops(cell[0])
         lines.append(
             f"{label:{width}} {sparsity:8} {len(cell):5} {recipe.steps:9,} {recipe.batch_size:6} "
             f"{cost:12.3g} {cost / speed / 3600:12.4g}"
         )
-    total = sum(map(flops, runs))
+    total = sum(map(run_flops, runs))
     batch = max(run.recipe.batch_size for run in runs)
     kind = "GPU-hours" if torch.cuda.is_available() or options.speed else "hours on this CPU"
     gpus = options.how.world

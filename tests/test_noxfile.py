@@ -91,7 +91,7 @@ def test_every_benchmark_has_its_session_and_nothing_heavy_is_imported() -> None
     files = [f for paper in PREFIXES for f in ROOT.glob(f"benchmarks/{paper}/*.toml")]
     tables = {f"{PREFIXES[f.parent.name]}{f.stem}": [TAGS[f.parent.name]] for f in files}
     always = ("tests", "lint", "lock", "v100", "freeze", "compare", "bench", "regression", "data")
-    always = (*always, "report", "mutants", "faults", "slurm", "container")
+    always = (*always, "report", "mutants", "faults", "slurm", "container", "docs")
     assert found["sessions"] == {**tables, **{name: [] for name in always}}
     assert "table2" in tables
     assert found["default"] == ["lint", "tests"]

@@ -80,7 +80,7 @@ class Piece:
 def pieces(paper: str, out: Path, kept: Mapping[str, Kept]) -> list[Piece]:
     """Tables first, then figures, by number; ``kept`` are the records by level."""
     found = []
-    for name in sorted((n for n in artifacts.names() if n.startswith(f"{paper}/")), key=_order):
+    for name in artifacts.of_paper(paper):
         drawn = figure.load(name) if figure.is_figure(name) else None
         tables = drawn.panels if drawn else (artifacts.load(name),)
         short = name.rpartition("/")[2]
@@ -99,11 +99,6 @@ def pieces(paper: str, out: Path, kept: Mapping[str, Kept]) -> list[Piece]:
             )
         )
     return found
-
-
-def _order(name: str) -> tuple[bool, str, int]:
-    words = name.rpartition("/")[2].rstrip("0123456789")
-    return not words.endswith("table"), words, int(name.rpartition(words)[2] or 0)
 
 
 def _planned(table: Artifact, level: str, kept: Kept | None) -> Sequence[Planned]:
