@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted(Path(__file__).parent.glob("mutants*.toml"))
-PARTS = ("resparse", "methods", "tests", "benchmarks", "baselines")
+PARTS = ("resparse", "methods", "tests", "benchmarks", "baselines", "reports/itop/records")
 PORTABLE = {  # resparse.precision.PORTABLE_ENV: torch reads it once, when it is imported here
     "MKL_CBWR": "COMPATIBLE",
     "ATEN_CPU_CAPABILITY": "default",

@@ -1,7 +1,6 @@
-"""What artifacts hold and cost: hours and disk by hand, and the table that REPRODUCING.md has."""
+"""What artifacts hold and cost: hours and disk by hand, what is committed."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -91,29 +90,3 @@ def test_the_command_prints_them_as_json_too(monkeypatch, capsys, table1, contro
     assert [cost["artifact"] for cost in found] == ["table1", "controls_mlp"]
     assert found[0]["gpu_hours"] == pytest.approx(costs.hours(table1.runs, 30.0))
     assert main(["costs", "--speed", "0"]) == 5
-
-
-def in_reproducing():
-    """The rows of the table in REPRODUCING.md by their command."""
-    text = (ROOT / "REPRODUCING.md").read_text()
-    head = f"| {' | '.join(costs.HEAD)} |"
-    assert text.count(head) == 1
-    lines = text[text.index(head) :].split("\n\n")[0].splitlines()
-    rows = [re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in lines[2:]]
-    return {row[1]: row for row in rows}
-
-
-def test_every_artifact_is_in_reproducing(table1, controls):
-    rows = in_reproducing()
-    asked = {f"`nox -s {name.rpartition('/')[2]}`" for name in artifact.of_paper("itop")}
-    assert rows.keys() - {""} == asked
-    for row in costs.rows([table1, controls], costs.SPEED)[:-1]:
-        assert rows[row[1]] == row
-
-
-@pytest.mark.long
-@pytest.mark.fault
-def test_reproducings_table_is_what_the_command_prints(capsys):
-    assert main(["costs"]) == 0
-    printed = capsys.readouterr().out.strip()
-    assert printed in (ROOT / "REPRODUCING.md").read_text()

@@ -58,7 +58,10 @@ def matches(written: str, got: str) -> bool:
         any_lines if line == "..." else re.escape(line).replace(r"\.\.\.", in_line) + "\n"
         for line in written.rstrip().splitlines()
     )
-    return re.fullmatch(pattern, "".join(f"{x.rstrip()}\n" for x in got.rstrip().splitlines())) is not None
+    return (
+        re.fullmatch(pattern, "".join(f"{x.rstrip()}\n" for x in got.rstrip().splitlines()))
+        is not None
+    )
 
 
 def compare(command: str, written: str) -> None:

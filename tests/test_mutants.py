@@ -22,6 +22,8 @@ COVERED_DATA += ("render_flops",)
 COVERED_CLAIMS = ("contrast", "evidence", "judge", "listing", "shapes", "support", "sweeps", "view")
 COVERED_REPORT = ("kept", *(f"report/{m}" for m in ("details", "html", "latex", "model")))
 COVERED_REPORT += ("report/pieces", "report/shortfall")
+COVERED_SUITE = ("claims/gathered", "protocol_check", "doctor", "costs", "panel", "baseline")
+COVERED_SUITE += ("retrain",)
 # what these methods do stands in resparse/families.py, or in what they inherit
 DECLARED = ("dense", "static", "snip", "lth", "set_itop", "snip_set_itop", "lth_set_itop")
 
@@ -64,6 +66,7 @@ def test_there_are_enough_faults_of_every_module_and_none_is_there_twice():
         "mutants_sweeps": {f"resparse/{file}.py" for file in ("sweep", "rs_fit", "rs_section")},
         "mutants_claims": {f"resparse/claims/{file}.py" for file in COVERED_CLAIMS},
         "mutants_report": {f"resparse/{file}.py" for file in COVERED_REPORT},
+        "mutants_suite": {f"resparse/{file}.py" for file in COVERED_SUITE},
     }
     for name, table in TABLES.items():
         files = Counter(fault.file for fault in table.faults)
