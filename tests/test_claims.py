@@ -155,6 +155,10 @@ def test_a_claim_over_models_needs_them_all(name):
         if len(claim.entry.models) > 1:
             assert f"no model {model}" in judgement.why
             assert " alone: " in judgement.why
+            present = [m for m in claim.entry.models if f"{m} alone: " in judgement.why]
+            assert {m for m, _ in judgement.alone} <= set(present)
+            for other, verdict in judgement.alone:
+                assert f"{other} alone: {verdict}, " in judgement.why
 
 
 @pytest.mark.parametrize("name", [name for name in IDS if CLAIMS[name].entry.axes])

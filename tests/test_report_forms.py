@@ -188,6 +188,17 @@ def test_a_claims_verdict_at_mini_stands_apart_from_the_papers(page):
     assert "| at mini, not the paper's column | claims |" in row
 
 
+def test_what_one_model_says_at_mini_of_a_claim_over_several_is_no_verdict_on_it(page):
+    standing = next(s for s in page.claims if s.mini.cells)
+    alone = replace(standing.mini, verdict=ClaimVerdict.NOT_RUN, alone=(("mlp", "CONFIRMED"),))
+    whole = replace(page, claims=(replace(standing, mini=alone),))
+    assert whole.claims_at_mini == {"NOT RUN": 1}
+    head, row = Reader(as_html(whole)), markdown.index(whole)
+    assert "mlp alone: CONFIRMED" in head.texts["span"]
+    assert "CONFIRMED" not in head.texts["span"]
+    assert f"| {standing.claim.id} | NOT RUN | – | NOT RUN; mlp alone: CONFIRMED |" in row
+
+
 def columns_of(tabular):
     kinds = re.search(r"\\begin\{tabular\}\{([lr]+)\}", tabular)[1]
     rows = [line for line in tabular.splitlines() if line.endswith(r"\\")]

@@ -35,7 +35,8 @@ class Judgement:
 
     ``test`` names the statistics, ``p_for`` and ``p_against`` are of the whole claim after Holm,
     ``cells`` and ``keys`` are what it was computed from, ``why`` is the comparison that decides or
-    what is missing.
+    what is missing. ``alone`` is (model, verdict) of a claim over several models that are not all
+    there: no verdict on the claim.
     """
 
     claim: str
@@ -49,6 +50,7 @@ class Judgement:
     cells: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    alone: tuple[tuple[str, str], ...] = ()
 
 
 TESTS: dict[str, Callable[[Any, View, Where], Support]] = {
@@ -124,7 +126,10 @@ def judge(claim: Claim, evidence: Evidence, level: str) -> Judgement:
     try:
         view = view_of(found)
         if lacking := _lacking(claim, found, level):
-            return replace(not_run, why=f"{lacking}{_of_present(claim, parts, view)}")
+            alone = _of_present(claim, parts, view)
+            whys = [f"{model} alone: {said}" for model, _, said in alone]
+            verdicts = tuple((model, str(verdict)) for model, verdict, _ in alone if verdict)
+            return replace(not_run, why="; ".join([lacking, *whys]), alone=verdicts)
         support = claim_support(claim, parts, view)
     except (Gap, ValueError) as error:
         return replace(not_run, why=str(error))
@@ -152,17 +157,20 @@ def _lacking(claim: Claim, found: Evidence, level: str) -> str:
     return ""
 
 
-def _of_present(claim: Claim, parts: Sequence[Part], view: View) -> str:
-    """What each model that is there says by itself; no verdict on the claim."""
-    said = []
+def _of_present(
+    claim: Claim, parts: Sequence[Part], view: View
+) -> list[tuple[str, ClaimVerdict | None, str]]:
+    """(model, verdict, why) of each that is there, by itself; no verdict where there is none."""
+    found: list[tuple[str, ClaimVerdict | None, str]] = []
     for model in claim.entry.models:
         if any(cell.point.model == model for cell in view.cells):
             try:
                 support = claim_support(claim, parts, view.only(model=model))
-                said.append(f"{model} alone: {verdict_of(support)}, {support.why}")
+                verdict = verdict_of(support)
+                found.append((model, verdict, f"{verdict}, {support.why}"))
             except Gap as error:
-                said.append(f"{model} alone: {error}")
-    return "".join(f"; {text}" for text in said)
+                found.append((model, None, str(error)))
+    return found
 
 
 def own_tables(claim: Claim, evidence: Evidence) -> str:

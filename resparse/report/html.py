@@ -12,7 +12,7 @@ from resparse.render import counted, footnotes, number, paper, summary
 from resparse.report.details import details, metric_title
 from resparse.report.model import Page
 from resparse.report.pieces import Entry, Piece, View
-from resparse.report.words import APART, at_mini, by_place, columns, decided, lead
+from resparse.report.words import APART, alone_at_mini, at_mini, by_place, columns, decided, lead
 from resparse.section import Section
 
 HERE = Path(__file__).resolve().parent
@@ -143,6 +143,12 @@ def _summary(page: Page) -> str:
     )
 
 
+def _at_mini(standing: Standing) -> str:
+    alone = alone_at_mini(standing)
+    said = f'<br><span class="soft">{escape(alone)}</span>' if alone else ""
+    return f"{_verdict(at_mini(standing))}{said}"
+
+
 def _claims(claims: Sequence[Standing]) -> str:
     rows = []
     for s in claims:
@@ -150,7 +156,7 @@ def _claims(claims: Sequence[Standing]) -> str:
         rows.append(
             f'<th scope="row" class="claim"><button class="open" data-open="claim='
             f'{escape(entry.id)}">{escape(entry.id)}</button><br>{escape(entry.statement)}</th>'
-            f"<td>{_verdict(s.shown)}</td><td>{decided(s)[0]}</td><td>{_verdict(at_mini(s))}</td>"
+            f"<td>{_verdict(s.shown)}</td><td>{decided(s)[0]}</td><td>{_at_mini(s)}</td>"
             f"<td>{escape(entry.where)}</td><td>{escape(entry.erratum or '')}</td>"
         )
     head = ("claim", "verdict", "decided at", f"at mini ({APART})", "where", "erratum")

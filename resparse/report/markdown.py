@@ -8,7 +8,7 @@ from resparse.page import Block, Grid, Heading, Text, as_markdown
 from resparse.render import escape, summary
 from resparse.report.model import Page
 from resparse.report.pieces import View
-from resparse.report.words import APART, at_mini, decided, lead
+from resparse.report.words import APART, alone_at_mini, at_mini, decided, lead
 
 
 def index(page: Page) -> str:
@@ -78,4 +78,5 @@ def _claim(standing: Standing) -> list[str]:
     said = f"{entry.where}: {entry.statement}"
     level, why = decided(standing)
     erratum = f" ({entry.erratum})" if entry.erratum else ""
-    return [entry.id, standing.shown, level, at_mini(standing), said, f"{why}{erratum}"]
+    mini = "; ".join(filter(None, [at_mini(standing), alone_at_mini(standing)]))
+    return [entry.id, standing.shown, level, mini, said, f"{why}{erratum}"]

@@ -45,6 +45,11 @@ def at_mini(standing: Standing) -> str:
     return str(standing.mini.verdict) if standing.mini.cells else ""
 
 
+def alone_at_mini(standing: Standing) -> str:
+    """What mini's models say by themselves where a claim asks for more; no verdict on the claim."""
+    return "; ".join(f"{model} alone: {verdict}" for model, verdict in standing.mini.alone)
+
+
 def decided(standing: Standing) -> tuple[str, str]:
     """The level that the shown verdict of a claim is of, "–" for none; and why."""
     if standing.shown == standing.paper.verdict:
