@@ -41,7 +41,8 @@ def stored(theirs: Sequence[Entry], level: str) -> Stored:
     if not found:
         return Stored(lines={}, again=(), said=f"{len(keys)} runs of this store")
     again = _other_code(theirs, lines, same_torch=same_torch)
-    said = f"{found} frozen records, made at {facts['git_sha'][:12]} with torch {facts['torch']}"
+    made_at = str(facts.get("git_sha", "unknown"))[:12]
+    said = f"{found} frozen records, made at {made_at} with torch {facts['torch']}"
     if again:
         runs = len({entry.run.key for entry in again})
         said += f"; {runs} of them trained again by today's code, every number bit-equal"

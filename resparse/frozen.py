@@ -26,9 +26,18 @@ def frozen_file(name: str, level: str) -> Path:
 
 
 def made_by(name: str, level: str) -> dict[str, Any]:
-    """Facts of the machine and code that made the frozen outcomes; empty where none are kept."""
-    path = frozen_file(name, level).with_suffix(".provenance.json")
-    return dict(read_json(path)) if path.is_file() else {}
+    """Facts of the machine and code that made the frozen outcomes; empty where none are frozen."""
+    file = frozen_file(name, level)
+    if not file.is_file():
+        return {}
+    path = file.with_suffix(".provenance.json")
+    try:
+        facts = read_json(path)
+        str(facts["torch"])  # decides whether numbers have to be equal
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise RunFailed(f"{path} is damaged ({why}): restore it with git") from error
+    return dict(facts)
 
 
 def frozen_lines(name: str, level: str) -> list[dict[str, Any]]:

@@ -39,6 +39,7 @@ def regression(seeds: int, options: Options, table: Path | None = None) -> int:
     level = found.level(options.level)
     check_seeds(seeds, len(level.seeds))
     require_frozen(options.level)
+    made = made_by(PANEL, options.level)
     problems = panel.problems(level.workloads, level.recipe)
     entries = panel.baseline_entries(found, options.level, options.data_root)
     entries = [entry for entry in entries if entry.label in labels]
@@ -57,7 +58,7 @@ def regression(seeds: int, options: Options, table: Path | None = None) -> int:
             shutil.rmtree(folder)
     left = f"; what failed lies in {folder}" if failed else ""
     code = exit_code(findings)
-    said = text(findings, seeds, made_by(PANEL, options.level).get("torch"))
+    said = text(findings, seeds, str(made["torch"]))
     print(as_json_text(findings, seeds, code) if options.json else said + left)
     if table is not None:
         write_atomic(table, markdown(findings, seeds, options.level))

@@ -8,8 +8,10 @@ from comparing import MINE, brief, checked_elsewhere, small
 
 from resparse import panel, registry
 from resparse.__main__ import main
+from resparse.baseline import stored
 from resparse.compare import tried
-from resparse.frozen import frozen_lines
+from resparse.errors import RunFailed
+from resparse.frozen import frozen_file, frozen_lines
 from resparse.record import RunStore
 
 
@@ -83,6 +85,22 @@ def test_stored_baselines_that_no_longer_hold_are_refused(checkout, tmp_path, ca
     assert page == before
     assert "baseline Dense on digits_mlp, sparsity 0.9, seed 0 ends at" in error
     assert "nox -s freeze -- compare/panel" in error
+
+
+@pytest.mark.parametrize("kept", [None, b"", b"{", b"[]", b"{}", b"\xff"])
+def test_lines_without_sound_facts_of_what_made_them_are_refused(kept, tmp_path, monkeypatch):
+    entry = panel.baseline_entries(panel.load(), "smoke")[0]
+    monkeypatch.setattr("resparse.frozen.ROOT", tmp_path)
+    file = frozen_file("compare/panel", "smoke")
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"key": entry.run.key, "fingerprint": "other"}) + "\n")
+    path = file.with_suffix(".provenance.json")
+    if kept is not None:
+        path.write_bytes(kept)
+    with pytest.raises(RunFailed, match=rf"^{path} is damaged \(.+\): restore it with git$"):
+        stored([entry], "smoke")
+    path.write_text('{"torch": "2.0"}')
+    assert "1 frozen records, made at unknown with torch 2.0" in stored([entry], "smoke").said
 
 
 def test_every_baseline_of_the_panel_as_it_is_has_its_frozen_line():

@@ -78,12 +78,12 @@ def _of_store(key: str, store: "RunStore", same: "Frozen | None") -> "Explained"
 def _of_frozen(found: "Frozen", store: "RunStore") -> "Explained":
     """A line of the frozen baselines, as far as today's plan says what it was trained by."""
     from resparse.explanation import Explained
-    from resparse.files import read_json
+    from resparse.frozen import made_by
     from resparse.lookup import run_of
 
     run = run_of(found)
     made = {"frozen_in": str(found.path), "config": run and run.config}
-    facts = read_json(found.path.with_suffix(".provenance.json"))
+    facts = made_by(found.name, found.level)
     said = found.line | made | {"provenance": facts}
     places = [f"{found.path}, row {found.line['row']}"]
     begun = store.at(found.line["key"]).path
