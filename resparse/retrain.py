@@ -12,7 +12,7 @@ from resparse import panel, verdict
 from resparse.artifact import ROOT
 from resparse.asked import Options
 from resparse.errors import Missing, UsageError, worst
-from resparse.files import sha256, write_atomic
+from resparse.files import require_writable, sha256, write_atomic
 from resparse.freeze import freezing
 from resparse.frozen import frozen_file, frozen_lines, made_by
 from resparse.how import How
@@ -31,8 +31,8 @@ def regression(seeds: int, options: Options, table: Path | None = None) -> int:
     """Retrain every baseline at its own length with the first seeds, and say what got worse.
 
     ``options.only`` names some of them; ``table`` is a file for the findings in Markdown. The store
-    is empty but for what an interrupted one of the same code, runs and torch has left, and removed
-    at the end; one with a failed run stays, to be looked at.
+    is empty but for what an interrupted one of the same code, runs, torch and device has left, and
+    removed at the end; one with a failed run stays, to be looked at.
     """
     found = panel.load()
     labels = chosen(options.only, [baseline.label for baseline in found.baseline])
@@ -45,10 +45,12 @@ def regression(seeds: int, options: Options, table: Path | None = None) -> int:
     entries = [entry for entry in entries if entry.label in labels]
     lines = frozen_panel(entries, labels, options.level)
     how = require_all_ready(problems.values(), [entry.run for entry in entries], options)
+    if table is not None:
+        require_writable(table.parent)
     groups = by_row(entries)
     ours = level.seeds[:seeds]
     runs = with_parents([e.run for group in groups for e in group if e.run.seed in ours])
-    folder = ROOT / "runs" / f"regression-{store_name(runs)}"
+    folder = ROOT / "runs" / f"regression-{store_name(runs, how.device)}"
     store = RunStore(folder)
     with RunFolder(folder).lock():
         failed = _train(runs, store, how, options)
@@ -124,10 +126,10 @@ def by_row(entries: Sequence[Entry]) -> list[list[Entry]]:
     return list(reversed(distinct.values()))
 
 
-def store_name(runs: Sequence[Run]) -> str:
-    """12 hex digits over the runs, the code that trains them and the torch that computes."""
+def store_name(runs: Sequence[Run], device: str) -> str:
+    """12 hex digits over the runs, the code that trains them, torch and where it computes."""
     made_of = [f"{run.key} {code_of(run)}" for run in runs]
-    return sha256("\n".join([torch.__version__, *made_of]))[:12]
+    return sha256("\n".join([torch.__version__, device, *made_of]))[:12]
 
 
 def _train(runs: Sequence[Run], store: RunStore, how: How, options: Options) -> dict[str, str]:
@@ -209,9 +211,10 @@ def markdown(findings: Sequence[Finding], seeds: int, level: str) -> str:
         tested = ["", "", ""]
         if test is not None:
             p = "" if found.p is None else f"{found.p:.3f}"
-            tested = [f"{test.difference:+.2f}", p, f"{test.smallest_visible_drop:.2f}"]
+            tested = [f"{test.difference:+z.2f}", p, f"{test.smallest_visible_drop:.2f}"]
         cells = [row.label, row.workload, f"{row.sparsity:g}", verdict, *tested, found.why]
-        lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+        flat = (" ".join(cell.split()).replace("|", "&#124;") for cell in cells)
+        lines.append(f"| {' | '.join(flat)} |")
     return "\n".join(lines) + "\n"
 
 

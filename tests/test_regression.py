@@ -241,12 +241,12 @@ def test_json_holds_every_row(capsys):
 
 def test_markdown_says_what_got_worse_first_and_no_cell_breaks_the_table():
     findings = judge(three_rows(3.0), 0.5)
-    broken = findings[0]._replace(why="a|b")
+    broken = findings[0]._replace(why="a|b\nc")
     lines = retrain.markdown([broken, *findings[1:]], 3, "mini").splitlines()
     assert lines[0] == "3 rows of the panel at level mini, 3 seeds each: 1 regressions"
     assert lines[4].startswith("| SET | digits_mlp | 0.9 | **DEVIATES low** | -3.00 | 0.0")
     assert all(line.count("|") == 9 for line in lines[2:])
-    assert "a&#124;b" in lines[5]
+    assert "a&#124;b c" in lines[5]
 
 
 # ---------------------------------------------------------------- the panel and its frozen lines

@@ -8,7 +8,7 @@ import json
 import checkout
 import pytest
 
-from resparse import workloads
+from resparse import retrain, workloads
 from resparse.__main__ import main
 
 PANEL = """
@@ -133,7 +133,28 @@ def test_another_level_has_frozen_records_of_its_own(frozen):
     assert "exact value changed: updates is" in row
 
 
-def test_golden_has_no_levels(frozen):
-    code, said = here(frozen, "regression", "--golden", "--level", "mini")
+@pytest.mark.parametrize(
+    "given", ["--level mini", "--device cuda", "--data-root /tmp", "--markdown x.md --seeds 2"]
+)
+def test_golden_has_no_options_of_the_panel(frozen, given):
+    code, said = here(frozen, "regression", "--golden", *given.split())
     assert code == 5
-    assert "valid: without --seeds, --only, --level and --markdown" in said
+    assert "on the CPU; valid: without --" in said
+    for option in given.split()[::2]:
+        assert option in said.split("valid: ")[1]
+
+
+def test_a_table_that_cannot_be_written_is_said_before_anything_trains(frozen, monkeypatch):
+    monkeypatch.setattr(retrain, "run_all", lambda *given, **how: pytest.fail("it trained"))
+    (frozen / "closed").write_text("a file")
+    code, said = here(frozen, "regression", "--markdown", str(frozen / "closed" / "found.md"))
+    assert code == 4
+    assert f"output folder {frozen / 'closed'} cannot be written: " in said
+    for none in ("", str(frozen), f"{frozen}/new/"):
+        code, said = here(frozen, "regression", "--markdown", none)
+        assert code == 5
+        assert "valid: a file, not a folder" in said
+
+
+def test_what_an_interrupted_one_left_is_of_its_device():
+    assert retrain.store_name([], "cpu") != retrain.store_name([], "cuda")

@@ -122,6 +122,13 @@ def folder(text: str) -> Path:
     return Path(text).expanduser().resolve()
 
 
+def file(text: str) -> Path:
+    """An absolute path of a file, there or not; ~ is the home folder."""
+    if not text or text.endswith("/") or (path := Path(text).expanduser().resolve()).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}; valid: a file, not a folder")
+    return path
+
+
 def data_root(given: argparse.Namespace) -> Path | None:
     """The folder of --data-root or RESPARSE_DATA; raises UsageError where it is none."""
     from resparse.data.places import data_folder

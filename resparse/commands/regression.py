@@ -10,6 +10,7 @@ from resparse.errors import UsageError
 SUMMARY = "retrain the panel's baselines and hold them against baselines/frozen"
 EXAMPLE = "resparse regression --only RigL"
 SEEDS = 3
+PANEL_ONLY = ("seeds", "only", "level", "markdown", "data-root")  # and --device
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="of the panel: smoke (default) or mini")
     options.device(parser)
     text = "write the findings there as a table in Markdown, what got worse first"
-    parser.add_argument("--markdown", type=options.folder, metavar="FILE", help=text)
+    parser.add_argument("--markdown", type=options.file, metavar="FILE", help=text)
     text = f"seeds to retrain, the others being the reference (default: {SEEDS})"
     parser.add_argument("--seeds", type=options.whole, metavar="N", help=text)
     text = "one baseline, by label; repeatable"
@@ -32,11 +33,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Check the options, then retrain, compare or write."""
-    panel_only = (given.seeds, given.only, given.level, given.markdown)
-    if given.golden and any(panel_only):
+    panel_only = [f"--{n}" for n in PANEL_ONLY if getattr(given, n.replace("-", "_"))]
+    panel_only += [] if given.device == "auto" else [f"--device {given.device}"]
+    if given.golden and panel_only:
         raise UsageError(
-            "--golden covers every method on digits; valid: without --seeds, --only, --level and "
-            "--markdown"
+            f"--golden covers every method on digits, on the CPU; valid: without "
+            f"{', '.join(panel_only)}"
         )
     if given.write and (not given.golden or given.json):
         raise UsageError("--write is of --golden, and prints no JSON; valid: --golden --write")
@@ -48,7 +50,7 @@ def execute(given: argparse.Namespace) -> int:
 
     asked = Options(
         name="the panel",
-        level=given.level or "smoke",
+        level="smoke" if given.level is None else given.level,
         only=tuple(given.only),
         data_root=options.data_root(given),
         how=How(device=given.device),
