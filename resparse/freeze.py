@@ -1,6 +1,7 @@
 """The command `freeze`: our own records, which later runs are held against."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from resparse.asked import Options
 from resparse.errors import RunFailed, UsageError
 from resparse.files import canonical, write_atomic, write_json
 from resparse.frozen import frozen_file
+from resparse.how import How
 from resparse.panel import PANEL
 from resparse.progress import Progress
-from resparse.record import Run, RunStore
+from resparse.record import Run, RunFolder, RunStore
 from resparse.reproduce import require_all_ready
 from resparse.runner import git, run_all, uncommitted, with_parents
 from resparse.slots import at_once
@@ -68,17 +70,30 @@ def freezing(name: str, level: str) -> str:
 def freeze(name: str, options: Options) -> int:
     """Train every row with the level's frozen seeds from an empty store and keep the outcomes.
 
-    Refuses a dirty tree, before and after: a frozen number belongs to a commit. The store is that
-    commit's own, so an interrupted freeze continues.
+    Refuses a dirty tree, before and after: a frozen number belongs to a commit. The store is this
+    command's at that commit alone, so an interrupted freeze continues.
     """
     commit = clean_commit()
     made = planned(name, options.level, options.data_root)
+    how = require_all_ready(_problems(name, options.level), [run for _, run in made], options)
+    called = f"{name}-{options.level}-{how.device}".replace("/", "-")
+    folder = artifacts.ROOT / "runs" / f"freeze-{commit}-{called}"
+    with RunFolder(folder).lock():
+        count = _freeze(made, RunStore(folder), how, options, commit)
+        shutil.rmtree(folder)
+    print(f"{count} records frozen in {frozen_file(name, options.level)}")
+    return 0
+
+
+def _freeze(
+    made: Sequence[tuple[dict[str, Any], Run]],
+    store: RunStore,
+    how: How,
+    options: Options,
+    commit: str,
+) -> int:
+    """Train what the store lacks and write the lines; returns how many."""
     runs = with_parents([run for _, run in made])
-    problems = _problems(name, options.level)
-    how = require_all_ready(problems, runs, options)
-    target = frozen_file(name, options.level)
-    folder = artifacts.ROOT / "runs" / f"freeze-{commit}"
-    store = RunStore(folder)
     todo = [run for run in runs if store.record(run) is None]
     with Progress(len(runs), len(runs) - len(todo)) as progress:
         failed = run_all(
@@ -103,10 +118,9 @@ def freeze(name: str, options: Options) -> int:
         lines.setdefault(record.key, facts_of | {"seed": run.seed} | found)
     if clean_commit() != commit:
         raise RunFailed(f"another commit was checked out meanwhile; nothing is frozen of {commit}")
+    target = frozen_file(options.name, options.level)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, "".join(canonical(line) + "\n" for line in lines.values()))
-    command = {"command": freezing(name, options.level)}
+    command = {"command": freezing(options.name, options.level)}
     write_json(target.with_suffix(".provenance.json"), facts | command)
-    shutil.rmtree(folder)
-    print(f"{len(lines)} records frozen in {target}")
-    return 0
+    return len(lines)

@@ -87,7 +87,8 @@ def _in_store(store: RunStore, commit: str, before: float) -> Iterator[Garbage]:
         if not locked(path):
             yield _garbage("stale", path)
     for path in store.root.glob("freeze-*"):
-        other = re.fullmatch("freeze-[0-9a-f]{40}", path.name) and path.name != f"freeze-{commit}"
+        made_at = re.fullmatch(r"freeze-([0-9a-f]{40})(-.+)?", path.name)
+        other = made_at and made_at[1] != commit
         if other and path.is_dir() and not in_use(path):
             yield _garbage("freeze", path)
     for path in store.root.glob("regression-*"):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,3 +121,28 @@ def test_frozen_records_name_their_clean_commit(frozen):
     assert facts["git_dirty"] is False
     assert "freeze" in facts["command"]
     assert "itop/table2" in facts["command"]
+
+
+def test_each_freeze_has_a_store_of_its_own_that_no_other_command_enters(frozen, monkeypatch):
+    """The first to end would delete what the other, which takes a night, has trained."""
+    roots, again = [], []
+
+    def interrupted(todo, store, **how):
+        roots.append(store.root)
+        if len(roots) == 1:
+            again.append(freeze())
+        return {todo[0].key: "interrupted"}
+
+    checkout.use(frozen.folder, monkeypatch)
+    monkeypatch.setattr("resparse.freeze.clean_commit", lambda: frozen.head)
+    monkeypatch.setattr("resparse.freeze.run_all", interrupted)
+    assert freeze()[0] == 2
+    assert len(roots) == 1
+    assert again[0][0] == 2
+    assert f"{roots[0].name} is being trained" in again[0][1]
+    assert main(["freeze", "compare/panel"]) == 2
+    assert roots[0] != roots[1]
+    for root in roots:
+        assert root.name.startswith(f"freeze-{frozen.head}-")
+        assert root.is_dir()
+        shutil.rmtree(root)

@@ -69,7 +69,7 @@ def full(store):
         "stale": store.root / "stale" / f"{'0' * 16}-code-1",
         "stale checkpoints": run / "stale-code",
         "leftovers": run / "checkpoint-000000007",
-        "freeze": store.root / f"freeze-{OTHER}",
+        "freeze": store.root / f"freeze-{OTHER}-compare-panel-mini-cpu",
         "regression": store.root / f"regression-{'3' * 12}",
         "temporary": store.root / "methods" / f".mine-0.py.{dead}.tmp",
         "unfinished": store.root / ("1" * 16),
@@ -154,6 +154,7 @@ def test_what_may_go_on_or_is_unknown_is_not_named(store, capsys):
     written(folder.path / "notes.txt", "mine")
     written(store.root / "notes" / "x", "mine")
     written(store.root / f"freeze-{HEAD}" / ("2" * 16) / "record.json", "{}")
+    written(store.root / f"freeze-{HEAD}-itop-table2-smoke-cpu" / "x", "{}")
     written(store.root / "freeze-dried" / "x", "mine")
     old(written(store.root / "regression-notes" / "x", "mine").parent)
     old(written(store.root / "methods" / "mine-0.py", "x"))
