@@ -35,11 +35,13 @@ def stored(theirs: Sequence[Entry], level: str) -> Stored:
     keys = {entry.run.key for entry in theirs}
     facts = made_by(PANEL, level)
     same_torch = bool(facts) and facts["torch"] == torch.__version__
+    known = len(keys & set(lines))
     if level != PORTABLE:
         lines = _of_today(theirs, lines) if same_torch else {}
     found = len(keys & set(lines))
+    left = f"; {known - found} frozen records left, of other code or torch" if known > found else ""
     if not found:
-        return Stored(lines={}, again=(), said=f"{len(keys)} runs of this store")
+        return Stored(lines={}, again=(), said=f"{len(keys)} runs of this store{left}")
     again = _other_code(theirs, lines, same_torch=same_torch)
     made_at = str(facts.get("git_sha", "unknown"))[:12]
     said = f"{found} frozen records, made at {made_at} with torch {facts['torch']}"
@@ -47,7 +49,7 @@ def stored(theirs: Sequence[Entry], level: str) -> Stored:
         runs = len({entry.run.key for entry in again})
         said += f"; {runs} of them trained again by today's code, every number bit-equal"
     if found < len(keys):
-        said += f"; {len(keys) - found} runs of this store"
+        said += f"; {len(keys) - found} runs of this store{left}"
     why = "made by other code" if same_torch else f"made with torch {facts['torch']}"
     return Stored(lines=lines, again=again, said=said, why=why)
 

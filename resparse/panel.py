@@ -101,6 +101,8 @@ def load() -> Panel:
     for name, level in panel.levels.items():
         check_seeds(level.seeds, f"{WHERE}: levels.{name}.seeds")
         with located(f"{WHERE}: levels.{name}.workloads"):
+            problems(level.workloads)
+        with located(f"{WHERE}: levels.{name}.recipe"):
             problems(level.workloads, level.recipe)
     for baseline in panel.baseline:
         with located(f"{WHERE}, baseline {baseline.label}"):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+import torch
 from comparing import MINE, brief, checked_elsewhere, small
 
 from resparse import panel, registry
@@ -13,6 +14,7 @@ from resparse.compare import tried
 from resparse.errors import RunFailed
 from resparse.frozen import frozen_file, frozen_lines
 from resparse.record import RunStore
+from resparse.worker import code_of
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,30 @@ def test_lines_without_sound_facts_of_what_made_them_are_refused(kept, tmp_path,
         stored([entry], "smoke")
     path.write_text('{"torch": "2.0"}')
     assert "1 frozen records, made at unknown with torch 2.0" in stored([entry], "smoke").said
+
+
+def test_beyond_smoke_lines_of_other_code_or_torch_are_left_and_that_is_said(tmp_path, monkeypatch):
+    """Bits differ by machine there, so that none can vouch for the rest by being trained again."""
+    entries = [e for e in panel.baseline_entries(panel.load(), "smoke") if e.label == "Static"][:3]
+    ours, other, new = entries
+    code = code_of(ours.run)
+    monkeypatch.setattr("resparse.frozen.ROOT", tmp_path)
+    file = frozen_file("compare/panel", "mini")
+    file.parent.mkdir(parents=True)
+    lines = [{"key": e.run.key, "fingerprint": c} for e, c in ((ours, code), (other, "other"))]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    facts = {"git_sha": "0123456789abcdef", "torch": torch.__version__}
+    file.with_suffix(".provenance.json").write_text(json.dumps(facts))
+    found = stored([ours, other, new], "mini")
+    assert (found.lines.keys(), list(found.again)) == ({ours.run.key}, [])
+    assert found.said.startswith("1 frozen records, made at 0123456789ab with torch")
+    assert found.said.endswith(
+        "; 2 runs of this store; 1 frozen records left, of other code or torch"
+    )
+    file.with_suffix(".provenance.json").write_text('{"torch": "2.0"}')
+    found = stored([ours, other, new], "mini")
+    assert (found.lines, list(found.again)) == ({}, [])
+    assert found.said == "3 runs of this store; 2 frozen records left, of other code or torch"
 
 
 def test_every_baseline_of_the_panel_as_it_is_has_its_frozen_line():

@@ -4,8 +4,10 @@ import dataclasses
 
 import pytest
 
+from resparse import compare as command
 from resparse import panel
 from resparse.artifact import ROOT
+from resparse.asked import Request
 from resparse.comparison import Found, compare
 from resparse.contest import Standing
 from resparse.errors import UsageError
@@ -72,12 +74,21 @@ def test_minis_recipe_is_a_twentieth_of_the_workloads_and_its_engine_that_of_the
     assert {e.run.engine for e in entries(baseline)} == {"masked"}
 
 
+def test_what_is_frozen_and_compared_at_mini_is_of_its_recipe(monkeypatch):
+    """freeze and regression take the one, compare's own method the other."""
+    monkeypatch.setattr(panel, "images", lambda known, root: dict.fromkeys(known, "unread"))
+    frozen = {e.run.recipe.steps for e in panel.baseline_entries(PANEL, "mini") if e.length == 1}
+    request = Request(reference="set", level="mini")
+    (compared,) = command._problems(request, PANEL.level("mini")).values()
+    assert frozen == {3510} == {compared.recipe.resolve(compared.train_size, 1).steps}
+
+
 def test_a_recipe_key_that_is_none_is_refused_with_the_level(tmp_path, monkeypatch):
     text = (ROOT / panel.WHERE).read_text().replace("recipe = { epochs", "recipe = { epoch")
     (tmp_path / panel.WHERE).parent.mkdir(parents=True)
     (tmp_path / panel.WHERE).write_text(text)
     monkeypatch.setattr(panel, "ROOT", tmp_path)
-    with pytest.raises(UsageError, match=r"panel.toml: levels.mini.workloads: .*epoch"):
+    with pytest.raises(UsageError, match=r"panel.toml: levels.mini.recipe: .*epoch"):
         panel.load()
 
 
