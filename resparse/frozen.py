@@ -46,9 +46,13 @@ def frozen_lines(name: str, level: str) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
     except ValueError as error:
         raise RunFailed(f"{path} is damaged ({error}): restore it with git") from error
+    for number, line in enumerate(lines, start=1):
+        if not (isinstance(line, dict) and {"key", "status", "outcome"} <= line.keys()):
+            raise RunFailed(f"{path}:{number} is damaged (no record): restore it with git")
+    return lines
 
 
 def of_row(frozen: Sequence[dict[str, Any]], row: Row, sparsity: float) -> list[dict[str, Any]]:

@@ -25,6 +25,8 @@ from resparse.verdict import Verdict, exit_code
 from resparse.worker import code_of
 from resparse.workloads import Workload, workload
 
+ADVICE = ". See its cost with --plan, try it without data with --rehearse"
+
 
 def reproduce(options: Options) -> int:
     """Do what ``options`` ask; returns the command's exit code."""
@@ -47,7 +49,7 @@ def reproduce(options: Options) -> int:
         rehearse(planned, device, lambda line: print(line, flush=True))
         return 0
     batch = max(p.run.recipe.batch_size for p in planned)
-    ready = None if options.from_records else require_ready(problem, options, batch)
+    ready = None if options.from_records else require_ready(problem, options, batch, ADVICE)
     if not options.partial:
         require_writable(options.out)
     committed = kept.read(kept.file(options.out, table.paper, options.level))
@@ -82,8 +84,11 @@ class Known:
         return record is not None and record.fingerprint == code_of(run)
 
 
-def require_ready(problem: Workload, options: Options, batch: int) -> How:
-    """How to train batches of ``batch``, its device known; raises Missing with all not here."""
+def require_ready(problem: Workload, options: Options, batch: int, advice: str = "") -> How:
+    """How to train batches of ``batch``, its device known; raises Missing with all not here.
+
+    ``advice`` ends its sentence: what the command has for a machine that lacks something.
+    """
     lack = data.missing(problem.dataset, options.data_root)
     lacking = [lack] if lack else []
     device = "cuda" if problem.needs_gpu else "cpu"
@@ -98,20 +103,24 @@ def require_ready(problem: Workload, options: Options, batch: int) -> How:
         lacking += gpu_lacks() or memory_lacks(problem, -(-batch // (how.world * how.accumulate)))
     if lacking:
         raise Missing(
-            f"level {options.level} of {options.name} cannot run here: {'; '.join(lacking)}. "
-            f"See its cost with --plan, try it without data with --rehearse"
+            f"level {options.level} of {options.name} cannot run here: {'; '.join(lacking)}{advice}"
         )
     how.require(problem.precision, batch)
     return how
 
 
 def require_all_ready(problems: Iterable[Workload], runs: Sequence[Run], options: Options) -> How:
-    """How to train ``runs``, which are of several workloads; raises Missing with what is not here.
+    """How to train ``runs``, of several workloads; raises Missing at the first that lacks anything.
 
-    Where one trains on a GPU and another on the CPU, the first decides.
+    Raises UsageError where some would train on a GPU and others on the CPU.
     """
     batch = max(run.recipe.batch_size for run in runs)
-    ready = [require_ready(problem, options, batch) for problem in problems]  # all of them
+    ready = [require_ready(problem, options, batch) for problem in problems]
+    if len(devices := dict.fromkeys(how.device for how in ready)) > 1:
+        raise UsageError(
+            f"{options.name} at level {options.level} trains on {' and '.join(devices)}; valid: "
+            "one for all, --device cpu or cuda"
+        )
     return ready[0]
 
 

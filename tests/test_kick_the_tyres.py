@@ -66,6 +66,8 @@ def matches(written: str, got: str) -> bool:
 
 def compare(command: str, written: str) -> None:
     """Fail with what was printed where it is not what is written."""
+    if not Path(sys.prefix).name.startswith("env-"):
+        pytest.skip(f"{sys.prefix} is of another lock than the commands' (nox -s tests)")
     got = printed(command)
     assert matches(written, got), f"{command} printed:\n{got}\nand is written to print:\n{written}"
 

@@ -1,17 +1,21 @@
 """Regression: equality first, then drops by Holm over the panel; exact values; bad endings."""
 
+import dataclasses
 import json
 import math
 
 import pytest
 from scipy import stats
 
-from resparse import regression, retrain
-from resparse.errors import Missing, UsageError
+from resparse import frozen, regression, reproduce, retrain
+from resparse.asked import Options
+from resparse.errors import Missing, RunFailed, UsageError
+from resparse.how import How
 from resparse.panel import baseline_entries, load
 from resparse.record import Record
 from resparse.regression import Row, judge
 from resparse.verdict import Verdict, drop_test
+from resparse.workloads import workload
 
 OURS, SEEDS = (0, 1, 2), range(10)
 STEP = math.sqrt(0.5)  # of values x - s, x, x + s: their sample variance is 0.5
@@ -298,3 +302,33 @@ def test_too_many_seeds_and_unknown_labels_are_refused():
     with pytest.raises(UsageError, match=r"--only 'Sett'; valid: Dense, SET"):
         retrain.chosen(["Sett"], ["Dense", "SET"])
     assert retrain.chosen([], ["Dense", "SET"]) == ["Dense", "SET"]
+
+
+def test_a_frozen_line_that_is_no_record_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(frozen, "ROOT", tmp_path)
+    file = frozen.frozen_file("compare/panel", "mini")
+    file.parent.mkdir(parents=True)
+    for line in ("3", '{"key": "a"}', "[]"):
+        file.write_text(f'{{"key": "b", "status": "completed", "outcome": {{}}}}\n{line}\n')
+        with pytest.raises(
+            RunFailed, match=r"panel-mini.jsonl:2 is damaged \(no record\): restore"
+        ):
+            frozen.frozen_lines("compare/panel", "mini")
+
+
+def test_workloads_of_two_devices_are_refused_and_the_ready_one_is_returned(entries):
+    """One that asks for a GPU beside one that does not: neither decides for the other."""
+    cpu = workload("digits_mlp")
+    gpu = dataclasses.replace(cpu, needs_gpu=True)
+    options, runs = Options(name="the panel"), [entries[0].run]
+    assert reproduce.require_all_ready([cpu, cpu], runs, options).device == "cpu"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reproduce, "require_ready", lambda p, o, b: How(device=device_of(p)))
+        with pytest.raises(
+            UsageError, match=r"the panel at level smoke trains on cpu and cuda; va"
+        ):
+            reproduce.require_all_ready([cpu, gpu], runs, options)
+
+
+def device_of(problem):
+    return "cuda" if problem.needs_gpu else "cpu"

@@ -65,6 +65,10 @@ def test_exact_columns_of_every_table_are_computed():
 def test_what_is_asked_of_the_image_is_a_command():
     text = (FOLDER / "nightly.yml").read_text().replace("\\\n", "")
     asked = re.findall(r"resparse:nightly (.*?) 2>&1", text)
-    assert asked
-    for line in asked:
-        assert parser().parse_args(line.split()).command
+    kinds = re.findall(r'- \{ level: (\w+), more: "(.*)" \}', text)
+    assert len(asked) == 1
+    assert [level for level, _ in kinds] == ["smoke", "mini"]
+    for level, more in kinds:
+        line = asked[0].replace("${{ matrix.level }}", level).replace("${{ matrix.more }}", more)
+        given = parser().parse_args(line.split())
+        assert (given.command, given.level) == ("regression", level)
