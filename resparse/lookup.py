@@ -36,7 +36,11 @@ def frozen() -> dict[str, Frozen]:
 
 
 def whole_key(given: str, store: RunStore, stored: dict[str, Frozen]) -> str:
-    """The one key of store and baselines that begins so; raises UsageError listing several."""
+    """The one key of store and baselines that begins so; raises UsageError listing several.
+
+    ``given`` may be as the CSV of a table has it, the seed and a colon before the key.
+    """
+    given = re.sub(r"\A\d+:", "", given)
     keys = {folder.path.name for folder in store.folders() if folder.path.is_dir()} | set(stored)
     begun = sorted(key for key in keys if key.startswith(given))
     if not re.fullmatch(PREFIX, given) or not begun:

@@ -184,6 +184,7 @@ def test_the_start_of_a_key_must_be_that_of_one(tmp_path, monkeypatch):
     assert lookup.whole_key("abcdef0", store, stored) == keys[0]
     assert lookup.whole_key("abcdef1", store, stored) == keys[1]
     assert lookup.whole_key(keys[1], store, stored) == keys[1]
+    assert lookup.whole_key(f"2:{keys[1]}", store, stored) == keys[1]
     with pytest.raises(UsageError, match=f"^run 'abcdef': {', '.join(keys)} begin so; valid: more"):
         lookup.whole_key("abcdef", store, stored)
 
