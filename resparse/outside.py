@@ -103,4 +103,6 @@ def blamed(name: str, file: Path, error: Exception, *, line: int | None = None) 
     where = f"{name}.py, line {at}" if at else f"{name}.py"
     if isinstance(error, ValidationError):  # of a RecipeSpec, mostly
         return UsageError(f"{where}: {error.title}: {sentence(error)}")
-    return UsageError(f"{where}: {type(error).__name__}: {' '.join(str(error).split())}")
+    # a SyntaxError's own text names the copy in the store
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return UsageError(f"{where}: {type(error).__name__}: {' '.join(text.split())}")

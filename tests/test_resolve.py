@@ -92,7 +92,7 @@ def test_a_workload_file_and_its_edit(tmp_path):
     ("name", "text", "words"),
     [
         ("rigl.py", METHOD, "method rigl is one of the suite's"),
-        ("mine.py", "import torch\ndef x(:\n", r"mine\.py, line 2: SyntaxError"),
+        ("mine.py", "import torch\ndef x(:\n", r"mine\.py, line 2: SyntaxError: invalid syntax$"),
         ("mine.py", "x = 1\ny = 1 / 0\n", r"mine\.py, line 2: ZeroDivisionError"),
         ("mine.py", "x = 1\n", "defines 0 Method classes; valid: one"),
         ("my method.py", METHOD, "its name is the method's; valid: like my_method.py"),
