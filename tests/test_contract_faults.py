@@ -267,7 +267,7 @@ COSTS = [
     fault(WITHIN, "gives parent = 7.0, not within 0.0", train_flops=costing(parent=7.0)),
     fault(
         WITHIN,
-        "train_flops raised ValueError sparse(20): the steps are -1 to 19",
+        "train_flops raised ValueError: sparse(20): the steps are -1 to 19",
         train_flops=lambda self, dense, sparse: {"train": sparse(20)},
     ),
 ]

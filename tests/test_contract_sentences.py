@@ -53,7 +53,7 @@ class Raising(Sound):
 
 def test_the_layer_is_the_one_at_hand_in_the_methods_own_frames():
     assert sentence(Raising) == (
-        "method mine, step 7, layer conv2: update_masks raised RuntimeError two lines "
+        "method mine, step 7, layer conv2: update_masks raised RuntimeError: two lines "
         f"({line_of('# in conv2')}); valid: a dict of one Change for every layer that changes"
     )
 
@@ -64,7 +64,7 @@ def test_the_layer_is_the_missing_key(layer):
         return {}[layer]  # missing
 
     said = sentence(type("Mine", (Raising,), {"change": change, "__module__": __name__}))
-    where = f"method mine, step 7, layer {layer}: update_masks raised KeyError '{layer}'"
+    where = f"method mine, step 7, layer {layer}: update_masks raised KeyError: '{layer}'"
     assert said.startswith(f"{where} ({line_of('# missing')}); valid: ")
 
 
@@ -85,7 +85,7 @@ def nothing(*question):
 )
 def test_each_question_is_named(what, where):
     said = sentence(mine(scores_at_init=True, __module__=__name__, **{what: nothing}))
-    assert said.startswith(f"method mine, {where}: {what} raised AttributeError 'NoneType'")
+    assert said.startswith(f"method mine, {where}: {what} raised AttributeError: 'NoneType'")
     assert f"({line_of('# of nothing')}); valid: " in said
 
 
@@ -96,12 +96,12 @@ def test_an_error_in_library_code_is_placed_at_the_methods_line_or_class():
     said = sentence(mine(update_masks=update_masks, __module__=__name__))
     assert f"({line_of('# calls torch')}); valid" in said
     said = sentence(mine(target_counts=None))
-    assert "init_masks raised TypeError 'NoneType' object is not callable (class Mine); va" in said
+    assert "init_masks raised TypeError: 'NoneType' object is not callable (class Mine); va" in said
 
 
 def test_exit_is_an_error_and_an_interrupt_passes():
     said = sentence(mine(observe=lambda self, step, layers: sys.exit(3)))
-    assert said.startswith("method mine, step 0: observe raised SystemExit 3")
+    assert said.startswith("method mine, step 0: observe raised SystemExit: 3")
 
     def interrupted(self, step, layers):
         raise KeyboardInterrupt
@@ -187,7 +187,7 @@ def test_a_schedule_is_shortened_until_masks_move_three_times():
 def test_a_class_that_accepts_no_fields_of_the_toys_says_so():
     said = sentence(Picky, {"interval": 2, "order": "sideways"})
     assert said == (
-        "method mine: the constructor raised ValueError order = 'sideways'; valid: replace, after "
+        "method mine: the constructor raised ValueError: order = 'sideways'; valid: replace, after "
         "(class Picky); valid: fields that the method accepts on a network of 3 layers and 20 steps"
     )
     assert "unexpected keyword argument 'speed'" in sentence(Sound, {"speed": 1})

@@ -37,7 +37,7 @@ def blamed(
         raise
     except (Exception, SystemExit) as error:
         frames = _own_frames(cls, error)
-        said = f"{type(error).__name__} {' '.join(str(error).split())[:300]}".rstrip()
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
         raise ContractBroken(
             f"{what} raised {said} ({_place(cls, frames)}); valid: {VALID[what]}",
             step=step,
