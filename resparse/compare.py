@@ -76,6 +76,8 @@ def compare_method(request: Request) -> int:
         margin=found.panel.margin_pp,
         tries=tried(store, ours),
     )
+    if not request.json:
+        print("timing steps of each method in turn", flush=True)
     timed = _paces(ours, theirs, request, device)
     facts = compare_page.Facts(
         request=request.reference,
