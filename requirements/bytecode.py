@@ -38,6 +38,8 @@ def main() -> int:
     for other in Path(sys.prefix).parent.glob(f"*/{below}"):
         if other != site:
             link(site, other)
+    print("compiling the packages that most commands import: a minute, on a busy machine more")
+    sys.stdout.flush()
     missed = [
         name
         for name in PACKAGES

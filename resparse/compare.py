@@ -124,7 +124,7 @@ def _seeds(request: Request, level: PanelLevel) -> tuple[int, ...]:
     asked = check_seeds(request.seeds, "--seeds") if request.seeds else level.seeds
     beyond = [seed for seed in asked if seed not in level.seeds]
     if beyond or len(asked) < 2:
-        what = f"{beyond[0]} is no seed of the panel" if beyond else "nothing is told by one"
+        what = f"{beyond[0]} is no seed of the panel" if beyond else "one seed compares nothing"
         known = ", ".join(map(str, level.seeds))
         raise UsageError(
             f"--seeds {','.join(map(str, asked))}: {what}; valid at level {request.level}: two or "

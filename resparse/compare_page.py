@@ -74,7 +74,8 @@ def page(result: Comparison, facts: Facts, picture: Picture) -> list[Block]:
         Text(
             "Means over seeds, at length 1. Training FLOPs are in units of dense training; R_s is "
             "the share of weights ever active, **trained** that of a whole interval or more. Steps "
-            "were timed side by side on this machine, at the first sparsity: masks save no time."
+            "were timed in turn on this machine, at the first sparsity, as CPU time of one thread "
+            "(on a GPU by the clock): masks save no time."
         ),
         _summary_grid(result, facts),
         Heading("Setting by setting"),

@@ -153,9 +153,9 @@ def footnotes(report: Report) -> list[str]:
     ratios = [c for c in _ratio_cells(report) if c.published]
     differing = sum(c.erratum is not None for c in ratios)
     if ratios:
+        said = "each of them names its erratum" if differing else "the paper's digits are ours"
         notes.append(
-            f"{differing} of {len(ratios)} printed FLOP ratios differ from the count; "
-            "each of them names its erratum."
+            f"{differing} of {len(ratios)} printed FLOP ratios differ from the count; {said}."
         )
     rows = [report.artifact.row(label) for label in dict.fromkeys(r.label for r in report.rows)]
     note = "FLOPs: convolutions and linear layers, 2 x MACs, of the paper's own network."

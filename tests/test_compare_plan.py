@@ -131,7 +131,10 @@ def test_parents_are_counted_once_and_apart():
             ["--seeds", "0,12"],
             "--seeds 0,12: 12 is no seed of the panel; valid at level smoke: two",
         ),
-        (["--seeds", "1"], "--seeds 1: nothing is told by one; valid at level smoke: two or more"),
+        (
+            ["--seeds", "1"],
+            "--seeds 1: one seed compares nothing; valid at level smoke: two or more",
+        ),
         (["--seeds", "1,1"], "seed"),
         (["--seeds", "one"], "--seeds 'one'; valid: numbers like 0,1,2"),
         (["--plan", "--json"], "--json: --plan does not use it; valid: without --json"),
