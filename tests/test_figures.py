@@ -7,6 +7,7 @@ import pytest
 from figures_made import made
 
 from resparse import artifact, figure, figure_bars, figure_draw
+from resparse.__main__ import main
 from resparse.cells import exact_cells
 from resparse.errors import UsageError
 
@@ -92,3 +93,14 @@ def test_flops_that_a_mask_decides_are_not_known_before_it_is_there():
         assert cells["train_flops"].value is None
         assert numbers["test_flops_total"] is None
     assert exact_cells(panel, panel.row("SET-ITOP"), 0.9)[0]["train_flops"].value > 0.09
+
+
+@pytest.mark.parametrize("name", ["itop/figure3", "itop/figure7"])
+def test_the_command_takes_a_level_of_some_panels_and_names_those_that_lack_it(name, capsys):
+    """Figures 3 and 7 have an MLP at mini and no other network; it is planned, nothing trained."""
+    assert main(["reproduce", name, "--level", "mini", "--plan", "--speed", "1"]) == 0
+    said = capsys.readouterr().out
+    assert f"{name} at level mini has no itop/panels/{name[5:]}_" in said
+    assert "on cifar10_jpeg75" in said
+    assert main(["reproduce", name, "--level", "huge", "--plan"]) == 5
+    assert "unknown level 'huge'" in capsys.readouterr().err

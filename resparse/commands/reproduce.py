@@ -74,9 +74,11 @@ def execute(given: argparse.Namespace) -> int:
     _require_used(given)
     cluster = _cluster(given)
     drawn = figure.is_figure(given.artifact)
-    tables = figure.load(given.artifact).panels if drawn else (load(given.artifact),)
-    for table in tables:
-        table.level(given.level)
+    if drawn:  # a level of some panels alone draws those
+        tables = figure.load(given.artifact).at(given.level).panels
+    else:
+        tables = (load(given.artifact),)
+        tables[0].level(given.level)
     wanted = options.numbers(given.seeds, int, "--seeds")
     seeds = check_seeds(wanted, "--seeds") if given.seeds else None
     if given.rehearse and seeds and len(seeds) > 1:
