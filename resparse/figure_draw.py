@@ -61,19 +61,22 @@ def draw(figure: Figure, level: str, points: Sequence[Sequence[Point]]) -> tuple
     return svg.getvalue(), png.getvalue()
 
 
-def _legend(made: Any, columns: int) -> None:
-    """One for all axes, below them; a name that several axes have stands there once."""
+def _legend(made: Any, columns: int) -> Any:
+    """One for all axes, below them, of as many columns as the figure is wide enough for.
+
+    A name that several axes have stands there once.
+    """
     handles: dict[Any, Any] = {}
     for axis in made.axes:  # those of R_s too
         found = zip(*axis.get_legend_handles_labels(), strict=True)
         handles |= {label: handle for handle, label in found}
-    made.legend(
-        list(handles.values()),
-        list(handles),
-        loc="outside lower center",
-        ncols=columns,
-        frameon=False,
-    )
+    shown = list(handles.values()), list(handles)
+    for count in range(columns, 0, -1):
+        legend = made.legend(*shown, loc="outside lower center", ncols=count, frameon=False)
+        if legend.get_window_extent().width <= made.bbox.width or count == 1:
+            break
+        legend.remove()
+    return legend
 
 
 def _title(panel: Artifact, level: str) -> str:

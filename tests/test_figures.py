@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 from figures_made import made
+from matplotlib import pyplot
 
 from resparse import artifact, figure, figure_bars, figure_draw
 from resparse.__main__ import main
@@ -104,3 +105,19 @@ def test_the_command_takes_a_level_of_some_panels_and_names_those_that_lack_it(n
     assert "on cifar10_jpeg75" in said
     assert main(["reproduce", name, "--level", "huge", "--plan"]) == 5
     assert "unknown level 'huge'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("columns", "fits"), [(3, 1), (6, 2)])
+def test_a_legend_has_as_many_columns_as_the_figure_is_wide_enough_for(columns, fits):
+    """Three names of 2.2 inches or so: one column in a figure of 4 inches, two in one of 6."""
+    made, axis = pyplot.subplots(figsize=(4 if fits == 1 else 6, 3), layout="constrained")
+    for name in "abc":
+        axis.plot([0, 1], [0, 1], label=f"{name} SNIP-SET-ITOP, 2 x as long")
+    legend = figure_draw._legend(made, columns)
+    made.canvas.draw()
+    pyplot.close(made)
+    box = legend.get_window_extent()
+    assert legend._ncols == fits
+    assert box.x0 >= 0
+    assert box.x1 <= made.bbox.width
+    assert [text.get_text()[0] for text in legend.get_texts()] == list("abc")
