@@ -16,6 +16,8 @@ from resparse.frozen import frozen_file, frozen_lines
 from resparse.record import RunStore
 from resparse.worker import code_of
 
+ENDED = {"status": "completed", "outcome": {}}  # of a frozen line that is only found
+
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
@@ -95,7 +97,7 @@ def test_lines_without_sound_facts_of_what_made_them_are_refused(kept, tmp_path,
     monkeypatch.setattr("resparse.frozen.ROOT", tmp_path)
     file = frozen_file("compare/panel", "smoke")
     file.parent.mkdir(parents=True)
-    file.write_text(json.dumps({"key": entry.run.key, "fingerprint": "other"}) + "\n")
+    file.write_text(json.dumps({"key": entry.run.key, "fingerprint": "other", **ENDED}) + "\n")
     path = file.with_suffix(".provenance.json")
     if kept is not None:
         path.write_bytes(kept)
@@ -113,7 +115,8 @@ def test_beyond_smoke_lines_of_other_code_or_torch_are_left_and_that_is_said(tmp
     monkeypatch.setattr("resparse.frozen.ROOT", tmp_path)
     file = frozen_file("compare/panel", "mini")
     file.parent.mkdir(parents=True)
-    lines = [{"key": e.run.key, "fingerprint": c} for e, c in ((ours, code), (other, "other"))]
+    made = ((ours, code), (other, "other"))
+    lines = [{"key": entry.run.key, "fingerprint": by, **ENDED} for entry, by in made]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     facts = {"git_sha": "0123456789abcdef", "torch": torch.__version__}
     file.with_suffix(".provenance.json").write_text(json.dumps(facts))

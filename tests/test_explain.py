@@ -167,7 +167,7 @@ def test_a_frozen_line_that_no_plan_makes_says_what_it_knows(tmp_path, capsys, m
 
 def test_a_run_that_is_in_both_places_names_both(trained, tmp_path, capsys, monkeypatch):
     store, record = trained
-    line = {"key": record.key, "row": "Mine", "outcome": record.outcome}
+    line = {"key": record.key, "row": "Mine", "status": "completed", "outcome": record.outcome}
     for rs, words in ((record.outcome["rs"], "every number equal"), (0.5, "other numbers")):
         line["outcome"] = record.outcome | {"rs": rs}
         path = small(tmp_path, monkeypatch, [line])
@@ -179,7 +179,7 @@ def test_the_start_of_a_key_must_be_that_of_one(tmp_path, monkeypatch):
     store = RunStore(tmp_path / "runs")
     keys = ["abcdef0000000000", "abcdef1000000000"]
     (store.root / keys[0]).mkdir(parents=True)
-    small(tmp_path, monkeypatch, [{"key": keys[1]}])
+    small(tmp_path, monkeypatch, [{"key": keys[1], "status": "completed", "outcome": {}}])
     stored = lookup.frozen()
     assert lookup.whole_key("abcdef0", store, stored) == keys[0]
     assert lookup.whole_key("abcdef1", store, stored) == keys[1]
