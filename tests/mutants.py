@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted(Path(__file__).parent.glob("mutants*.toml"))
-PARTS = ("resparse", "methods", "tests", "benchmarks", "baselines", "reports/itop/records")
+PARTS = ("resparse", "methods", "tests", "benchmarks", "baselines", "requirements")
+PARTS += ("reports/itop/records",)
 PORTABLE = {  # resparse.precision.PORTABLE_ENV: torch reads it once, when it is imported here
     "MKL_CBWR": "COMPATIBLE",
     "ATEN_CPU_CAPABILITY": "default",
@@ -233,7 +234,8 @@ def main(ids: list[str]) -> int:
         base = Path(scratch) / "base"
         for part in PARTS:
             shutil.copytree(ROOT / part, base / part, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", base)
+        for name in ("pyproject.toml", "noxfile.py", ".gitignore"):
+            shutil.copy(ROOT / name, base)
         for ended in run(unmutated(work), base):
             if ended.code != 0:
                 sys.exit(f"the tests fail without a fault: {ended.test}\n{ended.log[-4000:]}")

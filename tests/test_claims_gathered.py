@@ -231,3 +231,17 @@ def test_committed_records_are_gathered_by_level(tmp_path, table1):
     # Table 5 has P 0.5 of Table 1
     assert {cell.point.artifact for cell in found.cells} == {"table1", "table5"}
     assert gathered.gathered("itop", tmp_path / "none") == Evidence()
+
+
+def test_the_cost_of_an_extended_training_counts_its_length():
+    """Twice as long at smoke: twice the FLOPs in units of the typical dense training."""
+    records = kept.read(kept.file(artifact.ROOT / "reports", "itop", "smoke"))
+    table = artifact.load("itop/panels/figure7_mlp")
+    row = table.row("SET-ITOP extended")
+    (digest,) = {records.datasets["digits"]}
+    planned = artifact.plan(table, "smoke", digest, seeds=[0])
+    item = next(item for item in planned if item.label == row.label)
+    record = records.record(item.run)
+    assert row.length_at("smoke") == 2
+    values = gathered._of_record(table, row, "smoke", record)
+    assert values["train_flops"] == 2 * record.outcome["train_flops_vs_dense"]

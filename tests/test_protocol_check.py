@@ -208,3 +208,10 @@ def test_what_no_run_carries_is_said_of_every_protocol():
         moving = any(v.key == "interval" for v in whole.values)
         assert {"optimizer", "augmentation"} <= code
         assert not moving or {"growth", "alpha_schedule", "new_weights"} <= code, whole.entry.name
+
+
+def test_a_switch_that_is_on_is_not_the_number_one():
+    assert not protocol_check._same(True, 1)
+    assert not protocol_check._same(0, False)
+    assert protocol_check._same(1, 1.0)
+    assert protocol_check._same(True, True)
