@@ -16,9 +16,11 @@ from resparse.asked import Options
 from resparse.claims.claim import Claim
 from resparse.claims.claim import load as load_claims
 from resparse.disk import kept_bytes
+from resparse.kept import Kept
 from resparse.plan import run_flops
 from resparse.record import Run
 from resparse.render import counted
+from resparse.report.pieces import planned_on
 from resparse.runner import with_parents
 from resparse.table_report import Found
 
@@ -82,23 +84,15 @@ def _cost(name: str, paper: str, out: Path, claims: Sequence[Claim]) -> Cost:
     )
 
 
-def _runs(
-    tables: Sequence[Artifact], level: str, digests: dict[str, str] | None = None
-) -> list[Run]:
-    """Every run of the tables at a level, parents too, each once."""
-    runs = []
-    for table in tables:
-        if level in table.levels:
-            planned = artifacts.plan(table, level, "unread", seeds=table.level(level).seeds)
-            if digest := (digests or {}).get(planned[0].run.dataset):
-                planned = artifacts.plan(table, level, digest, seeds=table.level(level).seeds)
-            runs += [item.run for item in planned]
-    return with_parents(runs)
+def _runs(tables: Sequence[Artifact], level: str, records: Kept | None = None) -> list[Run]:
+    """Every run of the tables at a level, parents too, each once; on the images of ``records``."""
+    some = (table for table in tables if level in table.levels)
+    return with_parents([item.run for t in some for item in planned_on(t, level, records)])
 
 
 def _there(tables: Sequence[Artifact], paper: str, level: str, out: Path) -> tuple[int, int]:
     found = kept.read(kept.file(out, paper, level))
-    runs = _runs(tables, level, found.datasets)
+    runs = _runs(tables, level, found)
     return sum(run.key in found.records for run in runs), len(runs)
 
 

@@ -65,7 +65,7 @@ def test_what_is_there_is_counted_in_the_committed_records(table1, tmp_path):
     some = kept.file(tmp_path, "itop", "smoke")
     some.parent.mkdir(parents=True)
     keys = {run.key for run in costs._runs([artifact.load("itop/table1")], "smoke",
-                                           kept.read(file).datasets)}  # fmt: skip
+                                           kept.read(file))}  # fmt: skip
     lines = [x for x in file.read_text().splitlines() if json.loads(x)["record"]["key"] in keys]
     some.write_text("".join(f"{line}\n" for line in lines[:-1]))
     (fewer,) = costs.costs("itop", tmp_path, ["itop/table1"])

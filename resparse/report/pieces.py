@@ -85,7 +85,7 @@ def pieces(paper: str, out: Path, kept: Mapping[str, Kept]) -> list[Piece]:
         tables = drawn.panels if drawn else (artifacts.load(name),)
         short = name.rpartition("/")[2]
         files = {at: out / paper / f"{report_name(short, at)}.svg" for at in kept if drawn}
-        plans = {(t.id, at): _planned(t, at, kept.get(at)) for t in tables for at in t.levels}
+        plans = {(t.id, at): planned_on(t, at, kept.get(at)) for t in tables for at in t.levels}
         found.append(
             Piece(
                 id=name,
@@ -101,7 +101,7 @@ def pieces(paper: str, out: Path, kept: Mapping[str, Kept]) -> list[Piece]:
     return found
 
 
-def _planned(table: Artifact, level: str, kept: Kept | None) -> Sequence[Planned]:
+def planned_on(table: Artifact, level: str, kept: Kept | None) -> Sequence[Planned]:
     """Every run of the table at a level, on the images that its records there are of."""
     seeds = table.level(level).seeds
     unread = artifacts.plan(table, level, "unread", seeds=seeds)
