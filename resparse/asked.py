@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resparse.artifact import ROOT
-from resparse.cluster import Cluster
 from resparse.how import How
+from resparse.slurm.cluster import Cluster
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from resparse.artifact import Artifact, Row
 from resparse.cell import Cell, TableRow
 from resparse.exact import Numbers, row_numbers
-from resparse.frozen import Drop, against_frozen, frozen_records, judge_drops, of_row
+from resparse.frozen.lines import Drop, against_frozen, frozen_records, judge_drops, of_row
 from resparse.published import Published
 from resparse.record import Record
 from resparse.verdict import Comparison, Sample, Verdict, exact, judge, levene

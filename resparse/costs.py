@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from resparse import artifact as artifacts
-from resparse import figure, kept, table_report
+from resparse import kept, table_report
 from resparse.artifact import PROTOCOL, Artifact
 from resparse.asked import Options
 from resparse.claims.claim import Claim
 from resparse.claims.claim import load as load_claims
 from resparse.disk import kept_bytes
+from resparse.figures import figure
 from resparse.kept import Kept
 from resparse.plan import run_flops
 from resparse.record import Run

@@ -18,7 +18,7 @@ class Explained:
     """A run's numbers as JSON, a Record's or a frozen line's, and what is known of the run."""
 
     places: list[str]  # where they lie
-    run: Run | None  # None: a frozen line of a run that today's plan does not make
+    run: Run | str  # str: why it is not known which run a frozen line is of
     json: dict[str, Any]
     folder: Path | None = None  # where its events are
 
@@ -39,12 +39,12 @@ def text(found: Explained, store: RunStore) -> str:
     return "\n".join(lines)
 
 
-def trained(run: Run | None, said: dict[str, Any]) -> Lines:
+def trained(run: Run | str, said: dict[str, Any]) -> Lines:
     """The configuration; of a frozen line without one, what the line says by itself."""
-    if run is None:
+    if isinstance(run, str):
         named = {x: said[x] for x in ("row", "workload", "sparsity", "length", "seed") if x in said}
         yield from ((name, str(value)) for name, value in named.items())
-        yield "configuration", "not known: today's plan makes no run of this key"
+        yield "configuration", f"not known: {run}"
         return
     yield "method", run.method + (", from a file" if run.method_sha256 else "")
     if run.fields:
@@ -138,7 +138,7 @@ def attempts(folder: Path) -> str:
 
 def today(found: Explained, store: RunStore) -> str:
     """Whether the code that decides the run's numbers is what it was."""
-    if found.run is None:
+    if isinstance(found.run, str):
         return "whether today's code is the same is not known"
     try:
         know(found.run, store.root)

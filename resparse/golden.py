@@ -18,7 +18,7 @@ from resparse.configure import make_run
 from resparse.distributions import layer_counts
 from resparse.errors import Missing, RunFailed, worst
 from resparse.files import read_json, write_json
-from resparse.freeze import clean_commit
+from resparse.frozen.freeze import clean_commit
 from resparse.how import How
 from resparse.record import Recipe, Run, RunStore
 from resparse.runner import provenance

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from resparse.artifact import ROOT
 from resparse.data.places import data_folder
-from resparse.errors import ResparseError, UsageError
-from resparse.freeze import planned
-from resparse.frozen import frozen_lines
+from resparse.errors import Missing, ResparseError, UsageError
+from resparse.frozen.freeze import planned
+from resparse.frozen.lines import frozen_lines
 from resparse.record import Run, RunStore
 
 PREFIX = "[0-9a-f]{6,16}"  # of a key; fewer digits are too easily those of two
@@ -53,13 +53,17 @@ def whole_key(given: str, store: RunStore, stored: dict[str, Frozen]) -> str:
     return begun[0]
 
 
-def run_of(found: Frozen) -> Run | None:
-    """What a frozen line was trained by, which it does not say; None where today's plan has none.
+def run_of(found: Frozen) -> Run | str:
+    """What a frozen line was trained by, which it does not say; else why that is not known.
 
-    The plan is that of today's files: another recipe or field value makes other keys.
+    The plan is that of today's files: another recipe or field value makes other keys, and without
+    the images it cannot be made.
     """
     try:
         runs = (run for _, run in planned(found.name, found.level, data_folder(None)))
-        return next((run for run in runs if run.key == found.line["key"]), None)
-    except ResparseError:
-        return None
+        made = next((run for run in runs if run.key == found.line["key"]), None)
+    except Missing as error:
+        return f"today's plan cannot be made here: {error}"
+    except ResparseError:  # no such table or level any more
+        made = None
+    return made or "today's plan makes no run of this key"

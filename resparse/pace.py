@@ -2,10 +2,10 @@
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from resparse import forking
 from resparse.errors import RunFailed
@@ -16,10 +16,18 @@ ROUNDS = 3
 STEPS = 50  # two update intervals of the smoke level
 
 
+class Pace(NamedTuple):
+    """Milliseconds a step, the mean of a round: the median round, the least and the most."""
+
+    ms: float
+    least: float
+    most: float
+
+
 def paces(
     runs: Mapping[str, Run], root: Path, data_root: Path | None, device: str
-) -> dict[str, float]:
-    """Median over rounds of a run's mean step, ms; all runs are of one workload and precision.
+) -> dict[str, Pace]:
+    """How long a step of each run takes; all runs are of one workload and precision.
 
     Ratios between them hold: one process, one thread setting, one after another, in turn. Raises
     RunFailed where that process dies.
@@ -32,7 +40,7 @@ def paces(
     forking.start(process)
     end.close()
     try:
-        found: dict[str, float] = result.recv()
+        found: dict[str, Pace] = result.recv()
     except EOFError:
         process.join()
         raise RunFailed(
@@ -55,7 +63,11 @@ def _measure(
     for _ in range(ROUNDS):
         for name, config in configs.items():
             seconds[name].append(_steps(Run.from_config(config), root, data_root, device))
-    end.send({name: 1000 * statistics.median(values) for name, values in seconds.items()})
+    end.send({name: _pace([1000 * value for value in s]) for name, s in seconds.items()})
+
+
+def _pace(ms: Sequence[float]) -> Pace:
+    return Pace(statistics.median(ms), min(ms), max(ms))
 
 
 def _steps(run: Run, root: Path, data_root: Path | None, device: str) -> float:

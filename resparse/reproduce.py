@@ -158,7 +158,7 @@ def _train(planned: Sequence[Planned], known: Known, how: How, options: Options)
     own = [run for run in runs if not known.is_done(run)]
     todo = pending(own, store, rerun_stale=options.level == "smoke")
     if options.slurm is not None:
-        from resparse import slurm
+        from resparse.slurm import arrays as slurm
 
         return slurm.run_all(
             todo,

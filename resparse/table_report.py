@@ -8,7 +8,7 @@ from typing import Protocol
 from resparse import cells, render
 from resparse.artifact import Artifact, Planned
 from resparse.asked import Options
-from resparse.frozen import frozen_lines
+from resparse.frozen.lines import frozen_lines
 from resparse.record import Record, Run
 from resparse.rs_section import sections
 from resparse.runner import git

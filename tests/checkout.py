@@ -16,9 +16,10 @@ def tiny_checkout(folder, *, rows, epochs, frozen_seeds=2):
 
     Of the published numbers only those rows' accuracies stay; no large network is counted.
     """
-    ignore = shutil.ignore_patterns("__pycache__", "frozen")
-    for part in ("resparse", "methods", "benchmarks", "baselines", "requirements"):
-        shutil.copytree(ROOT / part, folder / part, ignore=ignore)
+    for part in ("resparse", "methods", "benchmarks", "requirements"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    nothing_frozen = shutil.ignore_patterns("frozen")
+    shutil.copytree(ROOT / "baselines", folder / "baselines", ignore=nothing_frozen)
     for part in ("pyproject.toml", "noxfile.py", ".gitignore"):
         shutil.copy(ROOT / part, folder / part)
     head, *tables = (folder / TABLE).read_text().split("[[row]]\n")

@@ -4,7 +4,8 @@ import dataclasses
 
 from checkout import tiny_checkout, use
 
-from resparse import compare, workloads
+from resparse import workloads
+from resparse.compare import command as compare
 
 MINE = '''"""Mine (ours, 2026): replace a share of the weights, by gradient, at every interval."""
 

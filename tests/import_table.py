@@ -69,7 +69,7 @@ MAY = {
     "claims.gathered": {
         *(f"resparse.claims.{m}" for m in ("evidence", "point")),
         *("resparse", "resparse.artifact", "resparse.record", "resparse.workloads"),
-        *(f"resparse.{m}" for m in ("figure", "kept", "worker")),
+        *(f"resparse.{m}" for m in ("figures.figure", "kept", "worker")),
     },
     "claims.claim": {
         "resparse.claims.part",
@@ -86,23 +86,28 @@ MAY = {
     },
     "claims.listing": {f"resparse.claims.{m}" for m in ("claim", "evidence", "judge")},
     "table": {"resparse.errors", "resparse.published", "resparse.reading"},
-    "protocol": {"resparse.errors", "resparse.reading"},
-    "protocol_check": {
+    "protocols.protocol": {"resparse.errors", "resparse.reading"},
+    "protocols.check": {
         *(f"resparse.{m}" for m in ("artifact", "claims.gathered", "data", "data.protocol")),
-        *(f"resparse.{m}" for m in ("errors", "method", "protocol", "registry")),
+        *(f"resparse.{m}" for m in ("errors", "method", "protocols.protocol", "registry")),
         "resparse",
     },
-    "protocol_listing": {"resparse.errors", "resparse.protocol"},
+    "protocols.listing": {"resparse.errors", "resparse.protocols.protocol"},
     "sweep": {f"resparse.{m}" for m in ("errors", "reading", "recipe", "registry", "table")},
-    "figure": {f"resparse.{m}" for m in ("artifact", "cells", "errors", "reading", "sweep")},
-    "figure_draw": {
-        *(f"resparse.{m}" for m in ("artifact", "figure", "files", "table")),
-        *(f"resparse.figure_{m}" for m in ("bars", "lines", "sweep")),
+    "figures.figure": {
+        f"resparse.{m}" for m in ("artifact", "cells", "errors", "reading", "sweep")
     },
-    "figure_style": {"resparse.figure"},
+    "figures.draw": {
+        *(f"resparse.{m}" for m in ("artifact", "figures", "figures.figure", "files", "table")),
+        *(f"resparse.figures.{m}" for m in ("bars", "lines", "sweeps")),
+    },
+    "figures.style": {"resparse.figures.figure"},
     **{
-        f"figure_{m}": {f"resparse.{n}" for n in ("artifact", "figure", "figure_style", "sweep")}
-        for m in ("bars", "lines", "sweep")
+        f"figures.{m}": {
+            *("resparse.artifact", "resparse.sweep"),
+            *("resparse.figures.figure", "resparse.figures.style"),
+        }
+        for m in ("bars", "lines", "sweeps")
     },
     "row": {f"resparse.{m}" for m in ("errors", "registry", "table")},
     "section": set(),
@@ -117,7 +122,10 @@ MAY = {
     "kept": {f"resparse.{m}" for m in ("errors", "evidence", "files", "record")},
     "report": set(),
     "report.pieces": {
-        *(f"resparse.{m}" for m in ("artifact", "asked", "cell", "figure", "kept", "render")),
+        *(
+            f"resparse.{m}"
+            for m in ("artifact", "asked", "cell", "figures.figure", "kept", "render")
+        ),
         *(f"resparse.{m}" for m in ("table", "table_report")),
     },
     "report.shortfall": {
@@ -153,8 +161,8 @@ MAY = {
     },
     "history": set(),
     "heartbeat": {"resparse.files"},
-    "cluster": {"resparse.errors", "resparse.how"},
-    "slurm_job": {f"resparse.{m}" for m in ("errors", "group", "how", "worker")},
+    "slurm.cluster": {"resparse.errors", "resparse.how"},
+    "slurm.job": {f"resparse.{m}" for m in ("errors", "group", "how", "worker")},
     "registry": {f"resparse.{m}" for m in ("blame", "errors", "method", "outside")},
     "outside": {f"resparse.{m}" for m in ("errors", "files", "reading")},
     "blame": {f"resparse.{m}" for m in ("errors", "masks", "method", "views")},

@@ -7,12 +7,13 @@ import pytest
 import torch
 from comparing import MINE, brief, checked_elsewhere, small
 
-from resparse import panel, registry
+from resparse import registry
 from resparse.__main__ import main
-from resparse.baseline import stored
-from resparse.compare import tried
+from resparse.compare import panel
+from resparse.compare.baseline import stored
+from resparse.compare.command import tried
 from resparse.errors import RunFailed
-from resparse.frozen import frozen_file, frozen_lines
+from resparse.frozen.lines import frozen_file, frozen_lines
 from resparse.record import RunStore
 from resparse.worker import code_of
 
@@ -94,7 +95,7 @@ def test_stored_baselines_that_no_longer_hold_are_refused(checkout, tmp_path, ca
 @pytest.mark.parametrize("kept", [None, b"", b"{", b"[]", b"{}", b"\xff"])
 def test_lines_without_sound_facts_of_what_made_them_are_refused(kept, tmp_path, monkeypatch):
     entry = panel.baseline_entries(panel.load(), "smoke")[0]
-    monkeypatch.setattr("resparse.frozen.ROOT", tmp_path)
+    monkeypatch.setattr("resparse.frozen.lines.ROOT", tmp_path)
     file = frozen_file("compare/panel", "smoke")
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"key": entry.run.key, "fingerprint": "other", **ENDED}) + "\n")
@@ -112,7 +113,7 @@ def test_beyond_smoke_lines_of_other_code_or_torch_are_left_and_that_is_said(tmp
     entries = [e for e in panel.baseline_entries(panel.load(), "smoke") if e.label == "Static"][:3]
     ours, other, new = entries
     code = code_of(ours.run)
-    monkeypatch.setattr("resparse.frozen.ROOT", tmp_path)
+    monkeypatch.setattr("resparse.frozen.lines.ROOT", tmp_path)
     file = frozen_file("compare/panel", "mini")
     file.parent.mkdir(parents=True)
     made = ((ours, code), (other, "other"))

@@ -6,9 +6,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from resparse import bench, registry
+from resparse import registry
 from resparse.__main__ import main
-from resparse.bench import Stopwatch, Timing, timing
+from resparse.bench import masks as bench
+from resparse.bench.masks import Stopwatch, Timing, timing
 from resparse.errors import UsageError
 
 

@@ -4,9 +4,11 @@ import dataclasses
 
 import pytest
 
-from resparse import bench_engines, bench_step
-from resparse.bench_engines import Row, bytes_each, draw, line, mlp_rows, require_fast
-from resparse.bench_step import random_cifar, training
+from resparse.bench import engines as bench_engines
+from resparse.bench import step as bench_step
+from resparse.bench.engines import Row, bytes_each, layer_rows, line, mlp_rows, require_fast
+from resparse.bench.engines_plot import draw
+from resparse.bench.step import random_cifar, training
 from resparse.engine import crossover
 from resparse.errors import VerdictFailed
 from resparse.how import How
@@ -86,6 +88,20 @@ def test_all_ways_of_the_mlp_are_timed(monkeypatch, tmp_path):
     assert 12 < row.bytes_each < 48
     nnz = round(0.02 * 3_675_136)
     assert 2 * 128 * 2 * nnz < row.flops < 2 * 128 * 3 * nnz
+
+
+def test_square_layers_and_1x1_convolutions_are_timed_alone(monkeypatch):
+    """Small ones, at one density; FLOPs are of three products at the weights that are left."""
+    for name, value in (("LAYER", 64), ("BATCHES", (4,)), ("POINTWISE", ((8, 16, 5),))):
+        monkeypatch.setattr(bench_engines, name, value)
+    monkeypatch.setattr(bench_engines, "DENSITIES", (0.1,))
+    said = []
+    square, conv = layer_rows(How(), 1e11, said.append)
+    assert said == [square, conv]
+    assert [(row.what, row.batch) for row in said] == [("64x64", 4), ("1x1 8-16 5", 32)]
+    assert square.flops == pytest.approx(6 * 4 * 64 * 64 * 0.1)
+    assert conv.flops == pytest.approx(6 * 32 * 25 * 8 * 16 * 0.1)
+    assert all(row.sparse_ms > 0 and row.masked_ms > 0 for row in said)
 
 
 def test_a_masked_network_has_no_packed_layer_to_weigh():

@@ -3,7 +3,7 @@
 import pytest
 from small_betons import LACK, folder_of
 
-from resparse import bench_loaders
+from resparse.bench import loaders as bench_loaders
 from resparse.errors import Missing, UsageError
 
 pytestmark = [pytest.mark.ffcv, pytest.mark.skipif(bool(LACK), reason=LACK)]

@@ -9,9 +9,9 @@ import time
 import pytest
 import torch
 
-from resparse import bench_loaders
 from resparse.__main__ import main
-from resparse.bench_loaders import Row, require_fast, speed, tree, tree_cpu_s, tree_mib
+from resparse.bench import loaders as bench_loaders
+from resparse.bench.loaders import Row, require_fast, speed, tree, tree_cpu_s, tree_mib
 from resparse.errors import VerdictFailed
 
 

@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from resparse import bench_memory
 from resparse.__main__ import main
-from resparse.bench_memory import Row, line, memory_report, require_quick, speed, step_times
+from resparse.bench import memory as bench_memory
+from resparse.bench.memory import Row, line, memory_report, require_quick, speed, step_times
 from resparse.data.memory import InMemory
 from resparse.errors import Missing, UsageError, VerdictFailed
 

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from resparse import bench_replicates, bench_step
 from resparse.__main__ import main
-from resparse.bench_replicates import Row, line, replicates_row, require_gain
+from resparse.bench import replicates as bench_replicates
+from resparse.bench import step as bench_step
+from resparse.bench.replicates import Row, line, replicates_row, require_gain
 from resparse.errors import VerdictFailed
 from resparse.how import How
 

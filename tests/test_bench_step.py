@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from resparse import bench_step
 from resparse.__main__ import main
-from resparse.bench_step import Row, line, require_quick, step_row, training
+from resparse.bench import step as bench_step
+from resparse.bench.step import Row, line, require_quick, step_row, training
 from resparse.errors import UsageError, VerdictFailed
 from resparse.how import How
 

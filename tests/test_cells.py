@@ -6,7 +6,8 @@ import math
 import pytest
 from scipy import stats
 
-from resparse import artifact, cells, frozen
+from resparse import artifact, cells
+from resparse.frozen import lines as frozen
 from resparse.record import Record
 from resparse.verdict import Verdict, drop_test, exit_code
 

@@ -9,7 +9,7 @@ from comparing import MINE, brief, checked_elsewhere, pages, small
 
 from resparse.__main__ import main
 from resparse.asked import Request
-from resparse.compare import page_name, tried
+from resparse.compare.command import page_name, tried
 from resparse.contract_process import check_apart
 from resparse.errors import ContractBroken, UsageError
 from resparse.record import RunStore
@@ -83,7 +83,8 @@ def test_the_other_csv_holds_what_each_reached_and_by_which_runs(compared):
         assert len(found) == int(row["seeds"]) == 2
         tops = [r.outcome["top1_last"] for r in found]
         assert float(row["top1"]) == pytest.approx(sum(tops) / 2)
-        assert float(row["ms_a_step"]) > 0
+        least, most = float(row["ms_a_step_least"]), float(row["ms_a_step_most"])
+        assert 0 < least <= float(row["ms_a_step"]) <= most
         assert 0 < float(row["rs_trained"]) <= float(row["rs"]) <= 1
 
 
@@ -116,7 +117,9 @@ def test_the_differences_are_those_of_the_records(compared):
 
 def test_tries_count_files_fields_and_distributions_not_seeds(compared):
     folder, _, _, _, _ = compared
-    from resparse import panel  # the small one is not in use here: only names and runs matter
+    from resparse.compare import (
+        panel,  # the small one is not in use here: only names and runs matter
+    )
 
     store = RunStore(folder / "runs")
     run = next(

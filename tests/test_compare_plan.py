@@ -8,10 +8,12 @@ import torch
 from comparing import MINE, PANEL, brief, checked_elsewhere, pages, small
 from test_baseline import freeze
 
-from resparse import compare_plan, panel, plan, runner
+from resparse import plan, runner
 from resparse.__main__ import main
 from resparse.asked import Request
-from resparse.compare import page_name
+from resparse.compare import panel
+from resparse.compare import plan as compare_plan
+from resparse.compare.command import page_name
 from resparse.record import RunStore
 from resparse.runner import with_parents
 from resparse.workloads import workload

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resparse.contest import Pairs, Standing, at_cost, compare_pairs, pareto, smallest_visible
+from resparse.compare.contest import (
+    Pairs,
+    Standing,
+    at_cost,
+    compare_pairs,
+    pareto,
+    smallest_visible,
+)
 
 FOUR = Pairs([93.0, 94.0, 95.0, 94.0], [91.0, 93.0, 92.0, 92.0])  # differences 2, 1, 3, 2
 

@@ -138,12 +138,12 @@ def test_a_frozen_run_of_a_table_names_its_parent(tmp_path, capsys):
     assert "workload" not in found
 
 
-def small(folder, monkeypatch, lines):
-    """Make these the only frozen lines, of a table that no plan makes."""
-    path = folder / "baselines" / "frozen" / "old" / "table-smoke.jsonl"
+def small(folder, monkeypatch, lines, of="old/table-smoke"):
+    """Make these the only frozen lines, by default of a table that no plan makes."""
+    path = folder / "baselines" / "frozen" / f"{of}.jsonl"
     written(path, "".join(json.dumps(line) + "\n" for line in lines))
     written(path.with_suffix(".provenance.json"), '{"torch": "2.0", "git_dirty": true}')
-    for module in ("resparse.lookup.ROOT", "resparse.frozen.ROOT"):
+    for module in ("resparse.lookup.ROOT", "resparse.frozen.lines.ROOT"):
         monkeypatch.setattr(module, folder)
     return path
 
@@ -216,3 +216,14 @@ def test_the_whole_of_a_recipe():
         "32,000 steps of 4096 images, lr 1.6 (steps, x 0.1 at step 9384, 21897), momentum 0.9 "
         "(nesterov), weight decay 0.0001, label smoothing 0.1, warmup 1564 steps"
     )
+
+
+def test_a_frozen_line_whose_plan_needs_images_that_are_not_here_says_so(
+    tmp_path, capsys, monkeypatch
+):
+    line = line_of(PANEL, row="RigL", seed=3)
+    small(tmp_path, monkeypatch, [line], "compare/panel-mini")
+    monkeypatch.delenv("RESPARSE_DATA", raising=False)
+    found = said(explained(capsys, line["key"], "--runs", tmp_path))
+    assert found["configuration"].startswith("not known: today's plan cannot be made here: ")
+    assert "RESPARSE_DATA" in found["configuration"]

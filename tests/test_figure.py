@@ -9,9 +9,12 @@ from xml.etree import ElementTree
 import pytest
 from figures_made import made
 
-from resparse import artifact, figure, figure_draw, reproduce_figure
+from resparse import artifact
 from resparse.asked import Options
 from resparse.errors import Missing, UsageError
+from resparse.figures import draw as figure_draw
+from resparse.figures import figure
+from resparse.figures import reproduce as reproduce_figure
 
 NAME = "itop/figure3"
 

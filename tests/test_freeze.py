@@ -134,8 +134,8 @@ def test_each_freeze_has_a_store_of_its_own_that_no_other_command_enters(frozen,
         return {todo[0].key: "interrupted"}
 
     checkout.use(frozen.folder, monkeypatch)
-    monkeypatch.setattr("resparse.freeze.clean_commit", lambda: frozen.head)
-    monkeypatch.setattr("resparse.freeze.run_all", interrupted)
+    monkeypatch.setattr("resparse.frozen.freeze.clean_commit", lambda: frozen.head)
+    monkeypatch.setattr("resparse.frozen.freeze.run_all", interrupted)
     assert freeze()[0] == 2
     assert len(roots) == 1
     assert again[0][0] == 2

@@ -101,7 +101,7 @@ def test_the_core_needs_torch_alone(module):
     "module",
     [
         *("record", "files", "errors", "verdict", "holding", "heartbeat", "history", "standing"),
-        *("cluster", "slurm", "slurm_job"),
+        *(f"slurm.{m}" for m in ("arrays", "cluster", "job")),
         *(f"claims.{m}" for m in ("judge", "contrast", "printed", "listing")),
     ],
 )

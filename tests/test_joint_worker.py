@@ -15,11 +15,11 @@ from test_runner import quiet
 
 from resparse import api, runner
 from resparse.__main__ import main
-from resparse.cluster import Cluster
 from resparse.errors import UsageError
 from resparse.how import How
 from resparse.record import RunStore
 from resparse.runner import groups
+from resparse.slurm.cluster import Cluster
 
 LINE = ["run", "set", "--workload", "digits_mlp", "--precision", "fp32"]
 LINE += ["--set", "interval=20"]

@@ -22,8 +22,8 @@ COVERED_DATA += ("render_flops",)
 COVERED_CLAIMS = ("contrast", "evidence", "judge", "listing", "shapes", "support", "sweeps", "view")
 COVERED_REPORT = ("kept", *(f"report/{m}" for m in ("details", "html", "latex", "model")))
 COVERED_REPORT += ("report/pieces", "report/shortfall")
-COVERED_SUITE = ("claims/gathered", "protocol_check", "doctor", "costs", "panel", "baseline")
-COVERED_SUITE += ("retrain",)
+COVERED_SUITE = ("claims/gathered", "protocols/check", "doctor", "costs")
+COVERED_SUITE += ("compare/panel", "compare/baseline", "frozen/retrain")
 # what these methods do stands in resparse/families.py, or in what they inherit
 DECLARED = ("dense", "static", "snip", "lth", "set_itop", "snip_set_itop", "lth_set_itop")
 

@@ -8,7 +8,7 @@ from test_resolve import METHOD, forget, written
 
 from resparse.errors import RunFailed
 from resparse.outside import copied
-from resparse.pace import paces
+from resparse.pace import _pace, paces
 
 __all__ = ["forget"]  # a fixture for this file as well
 DEADLY = (
@@ -25,7 +25,12 @@ def test_milliseconds_by_name(tmp_path):
     runs = {"one": make_run("static", 2), "two": make_run("set", 2)}
     found = paces(runs, tmp_path, None, "cpu")
     assert set(found) == {"one", "two"}
-    assert all(0.1 < ms < 10_000 for ms in found.values())
+    for pace in found.values():
+        assert 0.1 < pace.least <= pace.ms <= pace.most < 10_000
+
+
+def test_the_middle_round_is_between_the_least_and_the_most():
+    assert _pace([2.0, 9.0, 3.0]) == (3.0, 2.0, 9.0)
 
 
 def test_a_process_that_dies_is_said_with_its_exit_code(tmp_path):

@@ -4,14 +4,13 @@ import dataclasses
 
 import pytest
 
-from resparse import compare as command
-from resparse import panel
 from resparse.artifact import ROOT
 from resparse.asked import Request
-from resparse.comparison import Found, compare
-from resparse.contest import Standing
+from resparse.compare import command, panel
+from resparse.compare.comparison import Found, compare
+from resparse.compare.contest import Standing
+from resparse.compare.panel import Entrant, Entry
 from resparse.errors import UsageError
-from resparse.panel import Entrant, Entry
 
 PANEL = panel.load()
 SMOKE = PANEL.level("smoke")

@@ -5,9 +5,12 @@ import re
 
 import pytest
 
-from resparse import artifact, figure, protocol, protocol_check, workloads
+from resparse import artifact, workloads
 from resparse.claims.gathered import tables
 from resparse.errors import UsageError
+from resparse.figures import figure
+from resparse.protocols import check as protocol_check
+from resparse.protocols import protocol
 from resparse.record import Recipe, Run
 
 ITOP = protocol.load("itop")

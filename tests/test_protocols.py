@@ -8,10 +8,13 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from resparse import artifact, protocol, protocol_check, protocol_listing
+from resparse import artifact
 from resparse.__main__ import main
 from resparse.errors import UsageError
-from resparse.protocol import parse
+from resparse.protocols import check as protocol_check
+from resparse.protocols import listing as protocol_listing
+from resparse.protocols import protocol
+from resparse.protocols.protocol import parse
 
 ITOP = protocol.load("itop")
 GOOD = """

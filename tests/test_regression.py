@@ -6,9 +6,9 @@ import math
 import pytest
 from scipy import stats
 
-from resparse import regression, retrain
+from resparse.frozen import regression, retrain
+from resparse.frozen.regression import Row, judge
 from resparse.record import Record
-from resparse.regression import Row, judge
 from resparse.verdict import Verdict, drop_test
 
 OURS, SEEDS = (0, 1, 2), range(10)
@@ -105,7 +105,7 @@ def test_a_drop_beyond_chance_is_a_regression_with_size_p_and_what_could_be_seen
     for words in ("digits_mlp", "sparsity 0.9", "REGRESSION", "-3.00", f"p {found.p:.3f}"):
         assert words in line
     assert f"a drop of {alone:.2f} could have been seen" in line
-    assert "3 rows retrained with 3 seeds each: 1 identical, 1 regressions" in text
+    assert "3 rows retrained with 3 seeds each: 1 identical, 1 regression" in text
     assert retrain.exit_code(findings) == 1
 
 
@@ -241,7 +241,7 @@ def test_markdown_says_what_got_worse_first_and_no_cell_breaks_the_table():
     findings = judge(three_rows(3.0), 0.5)
     broken = findings[0]._replace(why="a|b\nc")
     lines = retrain.markdown([broken, *findings[1:]], 3, "mini").splitlines()
-    assert lines[0] == "3 rows of the panel at level mini, 3 seeds each: 1 regressions"
+    assert lines[0] == "3 rows of the panel at level mini, 3 seeds each: 1 regression"
     assert lines[4].startswith("| SET | digits_mlp | 0.9 | **DEVIATES low** | -3.00 | 0.0")
     assert all(line.count("|") == 9 for line in lines[2:])
     assert "a&#124;b c" in lines[5]

@@ -4,11 +4,13 @@ import dataclasses
 
 import pytest
 
-from resparse import frozen, reproduce, retrain
+from resparse import reproduce
 from resparse.asked import Options
+from resparse.compare.panel import baseline_entries, load
 from resparse.errors import Missing, RunFailed, UsageError
+from resparse.frozen import lines as frozen
+from resparse.frozen import retrain
 from resparse.how import How
-from resparse.panel import baseline_entries, load
 from resparse.workloads import workload
 
 

@@ -8,8 +8,9 @@ import json
 import checkout
 import pytest
 
-from resparse import retrain, workloads
+from resparse import workloads
 from resparse.__main__ import main
+from resparse.frozen import retrain
 
 PANEL = """
 [panel]
@@ -81,7 +82,7 @@ def test_what_is_frozen_is_identical_and_the_store_is_gone(frozen):
     code, said = here(frozen, "regression")
     assert code == 0, said
     assert "SET, digits_mlp, sparsity 0.5: IDENTICAL: identical in 3 seeds" in said
-    assert "1 rows retrained with 3 seeds each: 1 identical, 0 regressions" in said
+    assert "1 row retrained with 3 seeds each: 1 identical, 0 regressions" in said
     assert "3 runs, 0 already done, 3 to train" in said
     assert list((frozen / "runs").iterdir()) == []
 
@@ -121,7 +122,7 @@ def test_another_level_has_frozen_records_of_its_own(frozen):
     assert code == 0, said
     assert "IDENTICAL: identical in 2 seeds" in said
     assert page.read_text().splitlines()[0] == (
-        "1 rows of the panel at level mini, 2 seeds each: 0 regressions"
+        "1 row of the panel at level mini, 2 seeds each: 0 regressions"
     )
     for line in lines:
         line["outcome"]["updates"] += 1

@@ -11,7 +11,7 @@ from test_resolve import written
 
 from resparse import runner
 from resparse.errors import Requeue, RunFailed, UsageError
-from resparse.freeze import clean_commit
+from resparse.frozen.freeze import clean_commit
 from resparse.how import How
 from resparse.record import RunStore
 from resparse.worker import code_of, train_and_commit

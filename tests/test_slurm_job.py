@@ -9,11 +9,12 @@ import time
 import pytest
 from conftest import make_run
 
-from resparse import slurm, slurm_job
-from resparse.cluster import Cluster
 from resparse.how import How
 from resparse.precision import PORTABLE_ENV
 from resparse.record import RunStore
+from resparse.slurm import arrays as slurm
+from resparse.slurm import job as slurm_job
+from resparse.slurm.cluster import Cluster
 
 
 def test_a_job_trains_its_run_in_portable_numerics(queue, tmp_path):

@@ -6,12 +6,12 @@ import re
 import pytest
 from conftest import make_run
 
-from resparse import slurm
 from resparse.__main__ import main
-from resparse.cluster import Cluster
 from resparse.errors import Missing, UsageError
 from resparse.how import How
 from resparse.record import RunStore
+from resparse.slurm import arrays as slurm
+from resparse.slurm.cluster import Cluster
 
 
 @pytest.fixture

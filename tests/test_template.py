@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from resparse import panel
 from resparse.__main__ import main
+from resparse.compare import panel
 from resparse.contract_process import check_apart
 from resparse.files import sha256
 from resparse.masks import Layer, Masks, drop_and_grow

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from resparse import artifact as artifacts
-from resparse import figure, kept
+from resparse import kept
 from resparse.artifact import ROOT, Artifact, Row
 from resparse.claims.evidence import Cell, Evidence
 from resparse.claims.point import Point
+from resparse.figures import figure
 from resparse.record import Record
 from resparse.worker import code_of
 from resparse.workloads import workload

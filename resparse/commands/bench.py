@@ -56,14 +56,15 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def _masks(given: argparse.Namespace) -> int:
-    from resparse import bench, registry
+    from resparse import registry
+    from resparse.bench import masks
 
     threads = given.threads or 1
     if not given.json:
-        print(f"threads {threads}, batch {bench.BATCH}, density {bench.DENSITY} (erk), fp32")
-        print(bench.HEADER, flush=True)
-    rows = bench.masks_report(
-        given.model or bench.STEPS,
+        print(f"threads {threads}, batch {masks.BATCH}, density {masks.DENSITY} (erk), fp32")
+        print(masks.HEADER, flush=True)
+    rows = masks.masks_report(
+        given.model or masks.STEPS,
         given.method or registry.names(),
         threads,
         given.updates,
@@ -71,102 +72,104 @@ def _masks(given: argparse.Namespace) -> int:
     )
     if given.json:
         print(json.dumps([row.as_json() for row in rows], indent=1))
-    bench.require_within(rows)
+    masks.require_within(rows)
     return 0
 
 
 def _step(given: argparse.Namespace) -> int:
     import os
 
-    from resparse import bench, bench_step
+    from resparse.bench import masks, step
 
     threads = given.threads or len(os.sched_getaffinity(0))
     if not given.json:
-        batch, images = bench.BATCH, bench_step.IMAGES
-        print(f"batch {batch}, density {bench_step.DENSITY}, epochs of {images:,} images, data")
+        batch, images = masks.BATCH, step.IMAGES
+        print(f"batch {batch}, density {step.DENSITY}, epochs of {images:,} images, data")
         print(f"included; load {os.getloadavg()[0]:.1f}")
-        print(bench_step.HEADER, flush=True)
+        print(step.HEADER, flush=True)
     say = (lambda line: None) if given.json else (lambda line: print(line, flush=True))
-    rows = bench_step.step_report(given.model or [], threads, say)
+    rows = step.step_report(given.model or [], threads, say)
     if given.json:
         print(json.dumps([row.as_json() for row in rows], indent=1))
-    bench_step.require_quick(rows)
+    step.require_quick(rows)
     return 0
 
 
 def _replicates(given: argparse.Namespace) -> int:
     import os
 
-    from resparse import bench, bench_replicates, bench_step
+    from resparse.bench import masks, replicates, step
 
     if not given.json:
-        print(f"mlp in fp32, batch {bench.BATCH}, density {bench_step.DENSITY}, static masks, data")
-        print(f"included, runs of {bench.STEPS['mlp']:,} steps; load {os.getloadavg()[0]:.1f}")
-        print(bench_replicates.HEADER, flush=True)
+        print(f"mlp in fp32, batch {masks.BATCH}, density {step.DENSITY}, static masks, data")
+        print(f"included, runs of {masks.STEPS['mlp']:,} steps; load {os.getloadavg()[0]:.1f}")
+        print(replicates.HEADER, flush=True)
     say = (lambda line: None) if given.json else (lambda line: print(line, flush=True))
-    rows = bench_replicates.replicates_report(given.threads or 1, say)
+    rows = replicates.replicates_report(given.threads or 1, say)
     if given.json:
         print(json.dumps([row.as_json() for row in rows], indent=1))
-    bench_replicates.require_gain(rows)
+    replicates.require_gain(rows)
     return 0
 
 
 def _engines(given: argparse.Namespace) -> int:
     import os
 
-    from resparse import bench_engines
+    from resparse.bench import engines
 
     threads = given.threads or len(os.sched_getaffinity(0))
     if not given.json:
         print(
             f"threads {threads}, batch not included, epoch with it; load {os.getloadavg()[0]:.1f}"
         )
-        print(bench_engines.HEADER, flush=True)
+        print(engines.HEADER, flush=True)
 
-    def say(row: bench_engines.Row) -> None:
+    def say(row: engines.Row) -> None:
         if not given.json:
-            print(bench_engines.line(row), flush=True)
+            print(engines.line(row), flush=True)
 
-    rows = bench_engines.engines_report(threads, say)
+    rows = engines.engines_report(threads, say)
     if given.json:
         print(json.dumps([row.as_json() for row in rows], indent=1))
     if given.plot is not None:
-        bench_engines.draw(rows, given.plot)
-    bench_engines.require_fast(rows, threads)
+        from resparse.bench.engines_plot import draw
+
+        draw(rows, given.plot)
+    engines.require_fast(rows, threads)
     return 0
 
 
 def _loaders(given: argparse.Namespace) -> int:
     import os
 
-    from resparse import bench_loaders
+    from resparse.bench import loaders
     from resparse.data.places import NO_ROOT
 
     root = options.data_root(given)
     if root is None:
-        raise Missing(f"{NO_ROOT} ({bench_loaders.FOLDER} is needed there)")
+        raise Missing(f"{NO_ROOT} ({loaders.FOLDER} is needed there)")
     images, batch = given.images or 4000, given.batch or 100
     workers = given.workers or len(os.sched_getaffinity(0))
     if not given.json:
         print(f"workers {workers}, batch {batch}, {images} images, load {os.getloadavg()[0]:.1f}")
-        print(bench_loaders.HEADER, flush=True)
+        print(loaders.HEADER, flush=True)
     say = (lambda line: None) if given.json else (lambda line: print(line, flush=True))
-    rows = bench_loaders.loaders_report(root, images, workers, batch, say)
+    rows = loaders.loaders_report(root, images, workers, batch, say)
     if given.json:
-        print(json.dumps(bench_loaders.as_json(rows, images, workers, batch), indent=1))
-    bench_loaders.require_fast(rows)
+        print(json.dumps(loaders.as_json(rows, images, workers, batch), indent=1))
+    loaders.require_fast(rows)
     return 0
 
 
 def _memory(given: argparse.Namespace) -> int:
-    from resparse import bench_memory
+    from resparse.bench import memory
 
-    name, batch = given.dataset or "cifar10_jpeg75", bench_memory.BATCH
+    name, batch = given.dataset or "cifar10_jpeg75", memory.BATCH
     steps = -(-(given.images or 51_200) // batch)
     if not given.json:
         print(f"{name}, batch {batch}, {steps} batches, data waited for by steps of the mlp")
-        print(bench_memory.HEADER, flush=True)
-    row = bench_memory.memory_report(name, options.data_root(given), given.threads or 1, steps)
-    print(json.dumps(bench_memory.as_json(name, row)) if given.json else bench_memory.line(row))
-    bench_memory.require_quick(row)
+        print(memory.HEADER, flush=True)
+    row = memory.memory_report(name, options.data_root(given), given.threads or 1, steps)
+    print(json.dumps(memory.as_json(name, row)) if given.json else memory.line(row))
+    memory.require_quick(row)
     return 0

@@ -35,7 +35,7 @@ def execute(given: argparse.Namespace) -> int:
     """Check the contract, train, compare, write the page."""
     from resparse.artifact import ROOT
     from resparse.asked import Request
-    from resparse.compare import compare_method
+    from resparse.compare.command import compare_method
     from resparse.errors import UsageError
 
     for name in ("json", "out") if given.plan else ():

@@ -64,7 +64,7 @@ def _unfinished(key: str, store: "RunStore", same: "Frozen | None", *, as_json: 
 def _of_store(key: str, store: "RunStore", same: "Frozen | None") -> "Explained":
     """The committed run; ``same`` is its line where it is frozen too."""
     from resparse.explanation import Explained
-    from resparse.frozen import agrees
+    from resparse.frozen.lines import agrees
 
     folder = store.at(key)
     record = folder.record()
@@ -78,11 +78,11 @@ def _of_store(key: str, store: "RunStore", same: "Frozen | None") -> "Explained"
 def _of_frozen(found: "Frozen", store: "RunStore") -> "Explained":
     """A line of the frozen baselines, as far as today's plan says what it was trained by."""
     from resparse.explanation import Explained
-    from resparse.frozen import made_by
+    from resparse.frozen.lines import made_by
     from resparse.lookup import run_of
 
     run = run_of(found)
-    made = {"frozen_in": str(found.path), "config": run and run.config}
+    made = {"frozen_in": str(found.path), "config": None if isinstance(run, str) else run.config}
     facts = made_by(found.name, found.level)
     said = found.line | made | {"provenance": facts}
     places = [f"{found.path}, row {found.line['row']}"]

@@ -22,9 +22,9 @@ def execute(given: argparse.Namespace) -> int:
     """Refuse a table without frozen seeds, else freeze it."""
     from resparse.artifact import load
     from resparse.asked import Options
-    from resparse.freeze import freeze
+    from resparse.compare.panel import PANEL
+    from resparse.frozen.freeze import freeze
     from resparse.how import How
-    from resparse.panel import PANEL
 
     name, level = given.artifact, given.level
     if name != PANEL and load(name).level(level).frozen_seeds < 1:

@@ -21,8 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Print them; one that says other than what is trained is refused, whichever was asked for."""
-    from resparse.protocol_check import checked
-    from resparse.protocol_listing import as_json, named, to_terminal
+    from resparse.protocols.check import checked
+    from resparse.protocols.listing import as_json, named, to_terminal
 
     found = named(checked(given.paper), given.paper, given.name)
     if given.json:

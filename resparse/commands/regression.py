@@ -45,8 +45,8 @@ def execute(given: argparse.Namespace) -> int:
     if given.golden:
         return _golden(given)
     from resparse.asked import Options
+    from resparse.frozen.retrain import regression
     from resparse.how import How
-    from resparse.retrain import regression
 
     asked = Options(
         name="the panel",

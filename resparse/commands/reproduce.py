@@ -8,7 +8,7 @@ from resparse.commands import options
 from resparse.errors import Missing, UsageError
 
 if TYPE_CHECKING:
-    from resparse.cluster import Cluster
+    from resparse.slurm.cluster import Cluster
 
 SUMMARY = "reproduce a table or figure"
 EXAMPLE = "resparse reproduce itop/table2 --level smoke"
@@ -64,12 +64,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Check what the command line says, then reproduce."""
-    from resparse import figure
     from resparse.artifact import ROOT, check_seeds, check_sparsity, load
     from resparse.asked import Options
     from resparse.exact import require_computable
+    from resparse.figures import figure
+    from resparse.figures.reproduce import reproduce_figure
     from resparse.reproduce import gpu_lacks, reproduce
-    from resparse.reproduce_figure import reproduce_figure
 
     _require_used(given)
     cluster = _cluster(given)
@@ -116,7 +116,7 @@ def execute(given: argparse.Namespace) -> int:
 
 def _cluster(given: argparse.Namespace) -> "Cluster | None":
     """What --slurm and its options say, None without it."""
-    from resparse.cluster import Cluster
+    from resparse.slurm.cluster import Cluster
 
     said = {name: getattr(given, name) for name in OF_SLURM if getattr(given, name)}
     if said and not given.slurm:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resparse import artifact as artifacts
-from resparse import figure, render, table_report
+from resparse import render, table_report
 from resparse.artifact import PROTOCOL, Artifact, Planned
 from resparse.asked import Options
 from resparse.cell import Cell
+from resparse.figures import figure
 from resparse.kept import Kept
 from resparse.table import report_name
 from resparse.table_report import Found

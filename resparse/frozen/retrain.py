@@ -8,18 +8,19 @@ from typing import Any
 
 import torch
 
-from resparse import panel, verdict
+from resparse import verdict
 from resparse.artifact import ROOT
 from resparse.asked import Options
+from resparse.compare import panel
+from resparse.compare.panel import PANEL, PORTABLE, Entry
 from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable, sha256, write_atomic
-from resparse.freeze import freezing
-from resparse.frozen import frozen_file, frozen_lines, made_by
+from resparse.frozen.freeze import freezing
+from resparse.frozen.lines import frozen_file, frozen_lines, made_by
+from resparse.frozen.regression import Finding, Row, judge
 from resparse.how import How
-from resparse.panel import PANEL, PORTABLE, Entry
 from resparse.progress import Progress
 from resparse.record import Record, Run, RunFolder, RunStore
-from resparse.regression import Finding, Row, judge
 from resparse.reproduce import require_all_ready
 from resparse.runner import run_all, with_parents
 from resparse.slots import at_once
@@ -37,8 +38,8 @@ def regression(seeds: int, options: Options, table: Path | None = None) -> int:
     found = panel.load()
     labels = chosen(options.only, [baseline.label for baseline in found.baseline])
     level = found.level(options.level)
-    check_seeds(seeds, len(level.seeds))
     require_frozen(options.level)
+    check_seeds(seeds, len(level.seeds))
     made = made_by(PANEL, options.level)
     problems = panel.problems(level.workloads, level.recipe)
     entries = panel.baseline_entries(found, options.level, options.data_root)
@@ -175,6 +176,11 @@ def exit_code(findings: Sequence[Finding]) -> int:
     return worst([verdict.exit_code(finding.verdict for finding in findings), 1 if unstable else 0])
 
 
+def many(count: int, word: str) -> str:
+    """A count of things: 1 row, 2 rows."""
+    return f"{count} {word}{'s' * (count != 1)}"
+
+
 def text(findings: Sequence[Finding], seeds: int, other: str | None = None) -> str:
     """A line a row, and the count; ``other`` is the torch that made the frozen records."""
     lines = []
@@ -189,8 +195,8 @@ def text(findings: Sequence[Finding], seeds: int, other: str | None = None) -> s
     return "\n".join(
         [
             *lines,
-            f"{len(findings)} rows retrained with {seeds} seeds each: {same} identical, "
-            f"{worse} regressions",
+            f"{many(len(findings), 'row')} retrained with {many(seeds, 'seed')} each: "
+            f"{same} identical, {many(worse, 'regression')}",
         ]
     )
 
@@ -199,8 +205,8 @@ def markdown(findings: Sequence[Finding], seeds: int, level: str) -> str:
     """The findings as a table, what got worse first; differences in percentage points."""
     worse = sum(finding.regression for finding in findings)
     lines = [
-        f"{len(findings)} rows of the panel at level {level}, {seeds} seeds each: {worse} "
-        "regressions",
+        f"{many(len(findings), 'row')} of the panel at level {level}, {many(seeds, 'seed')} each: "
+        f"{many(worse, 'regression')}",
         "",
         "| row | workload | sparsity | verdict | difference | p | smallest visible drop | why |",
         "|---|---|---|---|---|---|---|---|",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from resparse.frozen import agrees, holm, words
+from resparse.frozen.lines import agrees, holm, words
 from resparse.record import Record
 from resparse.verdict import ALPHA, DropTest, Verdict, drop_test
 

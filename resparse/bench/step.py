@@ -13,7 +13,7 @@ import torch
 
 from resparse import precision
 from resparse.beginning import start
-from resparse.bench import BATCH, CLASSES, IMAGE, STEPS, bench_run
+from resparse.bench.masks import BATCH, CLASSES, IMAGE, STEPS, bench_run
 from resparse.data.memory import InMemory
 from resparse.distributions import layer_counts
 from resparse.errors import UsageError, VerdictFailed

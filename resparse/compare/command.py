@@ -5,19 +5,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resparse import compare_page, compare_plan, data, panel
+from resparse import data
 from resparse.artifact import check_seeds
 from resparse.asked import Options, Request
-from resparse.baseline import require_equal, stored
-from resparse.compare_plan import Wanted
-from resparse.comparison import Comparison, Found, compare
+from resparse.compare import page, panel, plan
+from resparse.compare.baseline import require_equal, stored
+from resparse.compare.comparison import Comparison, Found, compare
+from resparse.compare.panel import Entrant, Entry, Panel, PanelLevel
+from resparse.compare.plan import Wanted
+from resparse.compare.tries import tried
 from resparse.configure import check_trainable
 from resparse.contract_process import check_apart
 from resparse.disk import require_room
 from resparse.errors import RunFailed, UsageError
 from resparse.files import require_writable, write_atomic
-from resparse.pace import paces
-from resparse.panel import Entrant, Entry, Panel, PanelLevel
+from resparse.pace import Pace, paces
 from resparse.progress import Progress
 from resparse.record import RunStore
 from resparse.reproduce import require_all_ready
@@ -25,7 +27,6 @@ from resparse.resolve import resolve_method, resolve_workload
 from resparse.runner import pending, run_all
 from resparse.settings import settings
 from resparse.slots import at_once
-from resparse.tries import tried
 from resparse.workloads import Workload, workload
 
 OWN = "that a method trains, updates and costs what it says on {names}, and no more"
@@ -64,9 +65,9 @@ def compare_method(request: Request) -> int:
     new = [entry for entry in theirs if entry.run.key not in frozen.lines]
     wanted = Wanted(label=name, ours=ours, new=new, again=frozen.again, why_again=frozen.why)
     if request.plan_only:
-        todo = compare_plan.missing(wanted, store, rerun_stale=request.level == "smoke")
-        print(compare_plan.said(wanted, todo))
-        print(compare_plan.cost(todo, problems, request))
+        todo = plan.missing(wanted, store, rerun_stale=request.level == "smoke")
+        print(plan.said(wanted, todo))
+        print(plan.cost(todo, problems, request))
         return 0
     device = _train(wanted, problems, request)
     require_equal(frozen, store)
@@ -79,7 +80,7 @@ def compare_method(request: Request) -> int:
     if not request.json:
         print("timing steps of each method in turn", flush=True)
     timed = _paces(ours, theirs, request, device)
-    facts = compare_page.Facts(
+    facts = page.Facts(
         request=request.reference,
         level=request.level,
         shows=OWN.format(names=" and ".join(problems)) if request.workloads else level.shows,
@@ -162,7 +163,7 @@ def _train(wanted: Wanted, problems: Mapping[str, Workload], request: Request) -
     require_room(todo, store, workers * how.replicates)
     total = len({run.key for run in runs} | {run.key for run in todo})
     if not request.json:
-        print(compare_plan.said(wanted, todo), flush=True)
+        print(plan.said(wanted, todo), flush=True)
     with Progress(total, total - len(todo), quiet=request.json) as progress:
         failed = run_all(
             todo,
@@ -193,9 +194,9 @@ def _found(entry: Entry, store: RunStore, frozen: Mapping[str, dict[str, Any]]) 
 
 def _paces(
     ours: Sequence[Entry], theirs: Sequence[Entry], request: Request, device: str
-) -> dict[tuple[str, str], float]:
+) -> dict[tuple[str, str], Pace]:
     """ms a step by (workload, entrant), at the panel's first sparsity: masks save no time."""
-    timed: dict[tuple[str, str], float] = {}
+    timed: dict[tuple[str, str], Pace] = {}
     for problem in dict.fromkeys(e.workload for e in ours):
         first = {
             e.label: e.run
@@ -203,7 +204,7 @@ def _paces(
             if e.workload == problem and e.length == 1 and e.sparsity == ours[0].sparsity
         }
         found = paces(first, request.runs, request.data_root, device)
-        timed |= {(problem, label): ms for label, ms in found.items()}
+        timed |= {(problem, label): pace for label, pace in found.items()}
     return timed
 
 
@@ -246,17 +247,17 @@ def page_name(request: Request, label: str) -> str:
     return "-".join([label, *level, *loads, *spread, *request.settings, *seeds])
 
 
-def _report(request: Request, result: Comparison, facts: "compare_page.Facts") -> int:
+def _report(request: Request, result: Comparison, facts: "page.Facts") -> int:
     folder = request.out / "compare"
     require_writable(folder)
     written = []
-    for file, text in compare_page.files(result, facts, page_name(request, result.label)).items():
+    for file, text in page.files(result, facts, page_name(request, result.label)).items():
         path = folder / file
         write_atomic(path, text)
         written.append(path)
     if request.json:
-        print(compare_page.as_json(result, facts))
+        print(page.as_json(result, facts))
     else:
-        compare_page.to_terminal(result, facts)
+        page.to_terminal(result, facts)
         print(f"written: {', '.join(str(path) for path in written)}")
     return 0

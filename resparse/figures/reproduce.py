@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from resparse import figure as figures
-from resparse import figure_draw
 from resparse.artifact import Artifact
 from resparse.asked import Options
 from resparse.errors import UsageError, worst
-from resparse.figure import Figure, Point
+from resparse.figures import draw
+from resparse.figures import figure as figures
+from resparse.figures.figure import Figure, Point
 from resparse.files import require_writable, write_atomic
 from resparse.reproduce import reproduce
 from resparse.table import report_name
@@ -58,7 +58,7 @@ def _write(figure: Figure, options: Options) -> list[str]:
     require_writable(folder)
     found = [figures.points(figure, panel, options.level, folder) for panel in figure.panels]
     name = report_name(figure.drawn.name, options.level)
-    paths = figure_draw.write(figure, options.level, found, folder)
+    paths = draw.write(figure, options.level, found, folder)
     page = folder / f"{name}.md"
     write_atomic(page, _page(figure, options.level, name, found))
     return [str(path) for path in (*paths, page)]

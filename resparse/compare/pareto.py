@@ -4,8 +4,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from resparse.comparison import Setting, Summary
-from resparse.contest import pareto
+from resparse.compare.comparison import Setting, Summary
+from resparse.compare.contest import pareto
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resparse.cluster import Cluster
 from resparse.disk import require_room
 from resparse.errors import Missing
 from resparse.files import write_json
 from resparse.how import How
 from resparse.progress import named
 from resparse.record import Run, RunFolder, RunStore
-from resparse.slurm_job import Job, ask
+from resparse.slurm.cluster import Cluster
+from resparse.slurm.job import Job, ask
 from resparse.standing import read_or, reason_of
 
 REQUEUES = 1000  # by the time limit; after each the run is further than before

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from resparse.artifact import Artifact
-from resparse.figure import Figure, Point
-from resparse.figure_style import DENSE_DASH, MARKERS, dash, dense_line, line, moving
+from resparse.figures.figure import Figure, Point
+from resparse.figures.style import DENSE_DASH, MARKERS, dash, dense_line, line, moving
 from resparse.sweep import LENGTH
 
 RS_COLOUR, EXPLORED = "0.35", "$R_s$"

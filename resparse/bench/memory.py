@@ -10,7 +10,7 @@ import torch
 
 from resparse import data, precision
 from resparse.beginning import start
-from resparse.bench import WARMUP, Stopwatch, bench_run
+from resparse.bench.masks import WARMUP, Stopwatch, bench_run
 from resparse.data.memory import InMemory
 from resparse.errors import UsageError, VerdictFailed
 from resparse.how import How

@@ -6,9 +6,9 @@ from itertools import chain
 
 from resparse import data
 from resparse.asked import Request
+from resparse.compare.panel import Entry
 from resparse.exact import network, sizes_of
 from resparse.flops import forward_flops
-from resparse.panel import Entry
 from resparse.plan import measured_speed
 from resparse.record import Run, RunStore
 from resparse.reproduce import gpu_lacks

@@ -1,7 +1,7 @@
 """How a paper trains, value by value: stated, inferred or unknown.
 
 A protocol of benchmarks/<paper>/protocols/ has two tables. ``run`` are the values that runs carry:
-protocol_check.py compares each with every run that the artifacts plan at the paper's level.
+check.py compares each with every run that the artifacts plan at the paper's level.
 ``code`` is what no run carries, since the code does it alike in all of them: nothing compares it.
 """
 
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from resparse.errors import Missing, UsageError
 from resparse.reading import Many, Some, Table, Text, distinct, read, read_text, toml
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "protocols"  # of benchmarks/<paper>/
 STATUSES = ("stated", "inferred", "unknown")
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from resparse import artifact as artifacts
-from resparse import data, panel
+from resparse import data
 from resparse.asked import Options
+from resparse.compare import panel
+from resparse.compare.panel import PANEL
 from resparse.errors import RunFailed, UsageError
 from resparse.files import canonical, write_atomic, write_json
-from resparse.frozen import frozen_file
+from resparse.frozen.lines import frozen_file
 from resparse.how import How
-from resparse.panel import PANEL
 from resparse.progress import Progress
 from resparse.record import Run, RunFolder, RunStore
 from resparse.reproduce import require_all_ready

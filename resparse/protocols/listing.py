@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resparse.errors import UsageError
-from resparse.protocol import STATUSES, Protocol, Value
+from resparse.protocols.protocol import STATUSES, Protocol, Value
 
 UNCHECKED = "*"  # behind a key: no run carries it
 FIRST = ("model", "dataset", "method", "sparsity")  # of the keys; the others in their files' order

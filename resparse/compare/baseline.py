@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from resparse.compare.panel import PANEL, PORTABLE, Entry
 from resparse.errors import RunFailed
-from resparse.frozen import agrees, frozen_lines, made_by
-from resparse.panel import PANEL, PORTABLE, Entry
+from resparse.frozen.lines import agrees, frozen_lines, made_by
 from resparse.record import RunStore
 from resparse.worker import code_of
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from resparse import precision
-from resparse.bench import STEPS
-from resparse.bench_step import in_turn, random_cifar, steps_in_turn, training
+from resparse.bench.masks import STEPS
+from resparse.bench.step import in_turn, random_cifar, steps_in_turn, training
 from resparse.data.memory import InMemory
 from resparse.errors import VerdictFailed
 from resparse.how import How

@@ -5,7 +5,10 @@ import dataclasses
 import io
 from collections.abc import Mapping
 
-from resparse.comparison import Comparison, Summary
+from resparse.compare.comparison import Comparison, Summary
+from resparse.pace import Pace
+
+MS = ("ms_a_step", "ms_a_step_least", "ms_a_step_most")
 
 
 def differences_csv(result: Comparison) -> str:
@@ -34,17 +37,17 @@ def differences_csv(result: Comparison) -> str:
     return text.getvalue()
 
 
-def methods_csv(summaries: list[Summary], paces: Mapping[tuple[str, str], float]) -> str:
+def methods_csv(summaries: list[Summary], paces: Mapping[tuple[str, str], Pace]) -> str:
     """What each entrant reached, every setting and length, and the keys of its runs.
 
-    ``paces`` are ms a step by (workload, entrant), timed at length 1 and the first sparsity.
+    ``paces`` are by (workload, entrant), timed at length 1 and the first sparsity.
     """
     text = io.StringIO()
     names = [f.name for f in dataclasses.fields(Summary) if f.name not in ("setting", "keys")]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("workload", "sparsity", *names, "ms_a_step", "keys"))
+    writer.writerow(("workload", "sparsity", *names, *MS, "keys"))
     for s in summaries:
-        ms = paces.get((s.setting[0], s.label), "")
+        ms = paces.get((s.setting[0], s.label), ("",) * len(MS))
         values = (getattr(s, name) for name in names)
-        writer.writerow((*s.setting, *values, ms, " ".join(s.keys)))
+        writer.writerow((*s.setting, *values, *ms, " ".join(s.keys)))
     return text.getvalue()

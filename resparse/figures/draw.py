@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resparse import figure_bars, figure_lines, figure_sweep
 from resparse.artifact import Artifact
-from resparse.figure import Figure, Point
+from resparse.figures import bars, lines, sweeps
+from resparse.figures.figure import Figure, Point
 from resparse.files import write_atomic
 from resparse.table import report_name
 
@@ -45,13 +45,13 @@ def draw(figure: Figure, level: str, points: Sequence[Sequence[Point]]) -> tuple
         )
         for n, (panel, some) in enumerate(zip(figure.panels, points, strict=True)):
             if not figure.by_sparsity:
-                figure_sweep.draw(figure, panel, some, axes[n], colours)
+                sweeps.draw(figure, panel, some, axes[n], colours)
                 axes[n][0].set_title(_title(panel, level), fontsize=9)
                 continue
             if figure.drawn.shows == "flops":
-                figure_bars.draw(figure, panel, some, axes[0][n], colours)
+                bars.draw(figure, panel, some, axes[0][n], colours)
             else:
-                figure_lines.draw(figure, panel, some, axes[0][n], colours)
+                lines.draw(figure, panel, some, axes[0][n], colours)
             axes[0][n].set_title(_title(panel, level), fontsize=9)
         _legend(made, 2 + columns if figure.by_sparsity else 6)
         svg, png = io.BytesIO(), io.BytesIO()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resparse.artifact import Artifact
-from resparse.figure import Figure, Point
+from resparse.figures.figure import Figure, Point
 
 
 def matching(points: Sequence[Point], sparsity: float, margin: float) -> tuple[Point, bool] | None:

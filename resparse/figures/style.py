@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from resparse.figure import Point
+from resparse.figures.figure import Point
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES: tuple[Any, ...] = ("-", ":", (0, (3, 1, 1, 1)), (0, (7, 1)))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from resparse.artifact import Artifact
-from resparse.figure import Figure, Point
-from resparse.figure_style import MARKERS, dense_line, line
+from resparse.figures.figure import Figure, Point
+from resparse.figures.style import MARKERS, dense_line, line
 
 YLABEL = {
     "accuracy": {"top1_last": "test top-1, %", "top1_best_test": "best test top-1, %"},

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from resparse.contest import Pairs, Result, at_cost, compare_pairs
-from resparse.panel import Entry
+from resparse.compare.contest import Pairs, Result, at_cost, compare_pairs
+from resparse.compare.panel import Entry
 
 Setting = tuple[str, float]  # workload, sparsity
 

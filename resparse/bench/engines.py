@@ -3,23 +3,22 @@
 A step is forward, backward, masking and optimizer of the same batch: what the engine is about. In
 the epoch each batch is made. All ways of the MLP take turns, so that a busy moment falls on all;
 the trainer itself trains it, with static masks of ERK. A layer alone is timed a way after the
-other, and its input has a gradient as well.
+other, and its input has a gradient as well; "1x1 64-256 56" is a convolution of 64 channels to 256
+on images of 56 x 56.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from torch import nn
 
 from resparse import precision
-from resparse.bench import BATCH, INTERVAL, Stopwatch
-from resparse.bench_step import (
+from resparse.bench.masks import BATCH, INTERVAL, Stopwatch
+from resparse.bench.step import (
     IMAGES,
     has_bf16,
     in_turn,
@@ -40,6 +39,8 @@ from resparse.training import Training
 
 DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 LAYER, BATCHES = 4096, (32, 128, 512)  # a square layer, and the batches it is timed at
+# inputs, outputs and side of the images of 1x1 convolutions of ResNet-50, wide and deep ones
+POINTWISE, IMAGES_OF_CONV = ((64, 256, 56), (256, 64, 56), (1024, 256, 14), (512, 2048, 7)), 32
 LEAST_GAIN = {0.05: 6.0, 0.02: 10.0}  # masked fp32 over sparse, MLP
 MOST_BYTES = 48.0  # of weight, gradient, momentum and places, an active weight
 MASKED_BYTES = 16.0  # of a weight, active or not: itself, gradient, momentum, factor of the mask
@@ -174,29 +175,46 @@ def bytes_each(t: Training) -> float | None:
 
 
 def layer_rows(how: How, peak: float, say: Callable[[Row], None]) -> list[Row]:
-    """A square layer at each batch and density, by itself."""
+    """Layers by themselves: a square one at each of BATCHES, then the 1x1 convolutions."""
     precision.enter("fp32", how.threads)
-    layer, rows = sparse_of(nn.Linear(LAYER, LAYER)), []
+    square = (f"{LAYER}x{LAYER}", nn.Linear(LAYER, LAYER))
+    rows = [row for batch in BATCHES for row in _alone(*square, batch, 1, peak, say)]
+    for inputs, outputs, side in POINTWISE:
+        conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+        name = f"1x1 {inputs}-{outputs} {side}"
+        rows += _alone(name, conv, IMAGES_OF_CONV, side**2, peak, say)
+    return rows
+
+
+def _alone(
+    what: str,
+    module: nn.Module,
+    batch: int,
+    positions: int,
+    peak: float,
+    say: Callable[[Row], None],
+) -> list[Row]:
+    """A layer at each density, for ``batch`` images of as many positions."""
+    layer, rows = sparse_of(module), []
     assert layer is not None
-    for batch in BATCHES:
-        dense = crossover.step_s(layer, batch, 1, 1.0, packed=False)
-        for density in DENSITIES:
-            masked = crossover.step_s(layer, batch, 1, density, packed=False)
-            sparse = crossover.step_s(layer, batch, 1, density, packed=True)
-            rows.append(
-                Row(
-                    what=f"{LAYER}x{LAYER}",
-                    batch=batch,
-                    density=density,
-                    dense_ms=1e3 * dense,
-                    masked_ms=1e3 * masked,
-                    bf16_ms=None,
-                    sparse_ms=1e3 * sparse,
-                    flops=6.0 * batch * density * LAYER**2,
-                    peak=peak,
-                )
+    dense = crossover.step_s(layer, batch, positions, 1.0, packed=False)
+    for density in DENSITIES:
+        masked = crossover.step_s(layer, batch, positions, density, packed=False)
+        sparse = crossover.step_s(layer, batch, positions, density, packed=True)
+        rows.append(
+            Row(
+                what=what,
+                batch=batch,
+                density=density,
+                dense_ms=1e3 * dense,
+                masked_ms=1e3 * masked,
+                bf16_ms=None,
+                sparse_ms=1e3 * sparse,
+                flops=6.0 * batch * positions * density * layer.weight.numel(),
+                peak=peak,
             )
-            say(rows[-1])
+        )
+        say(rows[-1])
     return rows
 
 
@@ -219,7 +237,7 @@ def engines_report(threads: int, say: Callable[[Row], None]) -> list[Row]:
 
 
 HEADER = (
-    f"{'network':10} {'batch':>5} {'density':>7} {'dense ms':>9} {'masked ms':>9} {'bf16 ms':>8}"
+    f"{'network':15} {'batch':>5} {'density':>7} {'dense ms':>9} {'masked ms':>9} {'bf16 ms':>8}"
     f" {'sparse ms':>9} {'gain':>6} {'peak %':>6} {'bytes':>6} {'epoch s':>7} {'mask work %':>11}"
 )
 
@@ -236,57 +254,10 @@ def line(row: Row) -> str:
         )
     )
     return (
-        f"{row.what:10} {row.batch:5} {row.density:7g} {row.dense_ms:9.2f} {row.masked_ms:9.2f}"
+        f"{row.what:15} {row.batch:5} {row.density:7g} {row.dense_ms:9.2f} {row.masked_ms:9.2f}"
         f" {bf16:>8} {row.sparse_ms:9.2f} {row.gain:6.1f} {row.share:6.1f} {each:>6} {epoch:>7}"
         f" {work:>11}"
     )
-
-
-def draw(rows: list[Row], path: Path) -> None:
-    """Step time and memory against density, as an SVG or PNG file.
-
-    A panel of times for each network and batch, and one of bytes that an active weight takes.
-    """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.ticker import NullFormatter
-
-    panels = list(dict.fromkeys((row.what, row.batch) for row in rows))
-    count = len(panels) + 1
-    figure, axes = plt.subplots(1, count, figsize=(3.4 * count, 3.6), squeeze=False)
-    for axis, (what, batch) in zip(axes[0], panels, strict=False):
-        some = [row for row in rows if (row.what, row.batch) == (what, batch)]
-        at = [row.density for row in some]
-        axis.plot(at, [row.masked_ms for row in some], "s-C0", label="masked fp32")
-        if all(row.bf16_ms is not None for row in some):
-            axis.plot(at, [row.bf16_ms for row in some], "^-C1", label="masked bf16")
-        axis.plot(at, [row.sparse_ms for row in some], "o-C2", label="sparse fp32")
-        axis.axhline(some[0].dense_ms, color="gray", linestyle="--", label="dense fp32")
-        axis.set_title(f"{what}, batch {batch}")
-    _draw_memory([row for row in rows if row.bytes_each is not None], axes[0][-1])
-    for axis in axes[0]:
-        axis.set(xscale="log", yscale="log", xlabel="density")
-        axis.set_xticks(DENSITIES, [f"{density:g}" for density in DENSITIES])
-        axis.yaxis.set_major_formatter("{x:g}")
-        for which in (axis.xaxis, axis.yaxis):
-            which.set_minor_formatter(NullFormatter())
-    axes[0][0].set_ylabel("ms a step")
-    for axis in (axes[0][0], axes[0][-1]):
-        axis.legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path)
-    plt.close(figure)
-
-
-def _draw_memory(rows: list[Row], axis: Any) -> None:
-    """Bytes of weight, gradient, moment and places or mask, by active weight."""
-    at = [row.density for row in rows]
-    axis.plot(at, [MASKED_BYTES / density for density in at], "s-C0", label="masked fp32")
-    axis.plot(at, [row.bytes_each for row in rows], "o-C2", label="sparse fp32")
-    axis.axhline(MOST_BYTES, color="gray", linestyle=":", label="limit")
-    axis.set(title=f"{rows[0].what if rows else 'nothing'}, memory", ylabel="bytes a weight")
 
 
 def require_fast(rows: list[Row], threads: int) -> None:

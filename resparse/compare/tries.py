@@ -4,8 +4,8 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
+from resparse.compare.panel import Entry
 from resparse.files import read_json
-from resparse.panel import Entry
 from resparse.record import Run, RunStore
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from resparse.compare_csv import differences_csv, methods_csv
-from resparse.comparison import Comparison, Line, Setting
-from resparse.contest import Result, Standing
+from resparse.compare.comparison import Comparison, Line, Setting
+from resparse.compare.contest import Result, Standing
+from resparse.compare.csv import differences_csv, methods_csv
+from resparse.compare.pareto import figure
+from resparse.pace import ROUNDS, Pace
 from resparse.page import Block, Grid, Heading, Picture, Text, as_html, as_markdown
-from resparse.pareto import figure
 from resparse.record import Run
 
 SIMULATED = "masked: simulated sparsity, no time is saved"
@@ -33,7 +34,7 @@ class Facts:
     run: Run  # the method's first
     panel_seeds: int  # how many the panel has
     checks: tuple[str, ...]
-    paces: Mapping[tuple[str, str], float]
+    paces: Mapping[tuple[str, str], Pace]
     seconds: Mapping[str, float]
     device: str
     made: str  # commits and torch of the method's own runs
@@ -75,7 +76,8 @@ def page(result: Comparison, facts: Facts, picture: Picture) -> list[Block]:
             "Means over seeds, at length 1. Training FLOPs are in units of dense training; R_s is "
             "the share of weights ever active, **trained** that of a whole interval or more. Steps "
             "were timed in turn on this machine, at the first sparsity, as CPU time of one thread "
-            "(on a GPU by the clock): masks save no time."
+            "(on a GPU by the clock): the median of "
+            f"{ROUNDS} rounds, in brackets the least and the most. Masks save no time."
         ),
         _summary_grid(result, facts),
         Heading("Setting by setting"),
@@ -132,8 +134,9 @@ def _how_to_read(result: Comparison, facts: Facts) -> str:
     )
     return (
         f"Differences of test top-1 in percentage points (last epoch), mean over the panel's "
-        f"settings, with 95 % intervals; {len(result.seeds)} seeds, paired. BETTER and WORSE: "
-        f"Holm-adjusted p below .05 over this table; EQUIVALENT: the 90 % interval lies within "
+        f"settings, each with its own 95 % interval; {len(result.seeds)} seeds, paired. p is "
+        "adjusted over this table (Holm), intervals are not: where one leaves out 0, p may still "
+        f"be above .05. BETTER and WORSE: p below .05; EQUIVALENT: the 90 % interval lies within "
         f"{facts.margin} ({facts.margin_reason}). Tuning: {tuned}; the baselines have one each, "
         f"their papers' defaults but for what every method here gets ({_fields(facts.panel_fields)}"
         ") and what the panel's file declares. **Visible** is the smallest true difference this "
@@ -199,7 +202,7 @@ def _summary_grid(result: Comparison, facts: Facts) -> Grid:
     for s in result.summaries:
         if s.length != 1:
             continue
-        ms = facts.paces.get((s.setting[0], s.label))
+        pace = facts.paces.get((s.setting[0], s.label))
         name = f"**{s.label}**" if s.label == result.label else s.label
         rows.append(
             [
@@ -212,7 +215,7 @@ def _summary_grid(result: Comparison, facts: Facts) -> Grid:
                 f"{s.parent_flops_vs_dense:.3f}" if s.parent_flops_vs_dense else "–",
                 f"{s.test_flops_vs_dense:.3f}",
                 f"{s.nnz:,.0f} of {s.maskable:,}",
-                "–" if ms is None else f"{ms:.2f}",
+                "–" if pace is None else f"{pace.ms:.2f} ({pace.least:.2f} to {pace.most:.2f})",
                 f"{s.unstable} of {s.seeds}" if s.unstable else "–",
             ]
         )
@@ -254,7 +257,8 @@ def as_json(result: Comparison, facts: Facts) -> str:
     value |= {"baselines": facts.frozen, "made_by": facts.made, "wall_s_a_run": dict(facts.seconds)}
     value["panel_seeds"] = facts.panel_seeds
     value["ms_a_step"] = [
-        {"workload": load, "label": label, "ms": ms} for (load, label), ms in facts.paces.items()
+        {"workload": load, "label": label} | pace._asdict()
+        for (load, label), pace in facts.paces.items()
     ]
     return json.dumps(value, indent=1)
 

@@ -12,7 +12,7 @@ from resparse.data import describe
 from resparse.data.protocol import asked
 from resparse.errors import UsageError
 from resparse.method import Method
-from resparse.protocol import Protocol, Value, load, meant
+from resparse.protocols.protocol import Protocol, Value, load, meant
 
 OPTIONAL = ("epochs",)  # the steps say it too, and 32,000 steps of 4096 are no whole number of them
 SEVERAL = ("lr_drops",)  # a list each; of others a list is one value after another

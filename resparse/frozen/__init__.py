@@ -1,0 +1,5 @@
+"""Our own records that later ones are held against: how they are made, kept and used.
+
+``freeze`` makes them, ``lines`` reads them and says what a change means; ``retrain`` trains the
+panel anew, and ``regression`` says what got worse.
+"""
