@@ -9,6 +9,7 @@ from resparse import registry
 from resparse.configure import make_run
 from resparse.distributions import DISTRIBUTIONS, layer_counts
 from resparse.errors import Missing, UsageError
+from resparse.method import Method
 from resparse.published import Cells, check_cells, read_published
 from resparse.reading import distinct, located, read, read_text, toml
 from resparse.record import Recipe, Run
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = "paper"  # the level whose recipes the exact columns are computed by
 # of each text whose runs were planned without fault: row -> whether its R_s is computed
 _explored: dict[tuple[str, str], dict[str, bool]] = {}
+_exact: dict[tuple[type[Method], str, int], bool] = {}  # by method, fields, steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +176,11 @@ def _try_runs(artifact: Artifact, where: str) -> None:
 def _rs_is_computed(artifact: Artifact, row: Row) -> bool:
     """Whether R_s of the row is known without training it."""
     run = plan_row(artifact, row, PROTOCOL, artifact.sparsities[0], 0, "unread")
-    return registry.rs_is_exact(registry.probe(run.method, run.fields, run.recipe.steps))
+    schedule = registry.load(run.method), repr(run.fields), run.recipe.steps
+    if schedule not in _exact:
+        probe = registry.probe(run.method, run.fields, run.recipe.steps)
+        _exact[schedule] = registry.rs_is_exact(probe)
+    return _exact[schedule]
 
 
 def check_sparsity(value: float, where: str) -> float:

@@ -6,9 +6,13 @@ from typing import Any
 from resparse import registry
 from resparse.distributions import layer_counts
 from resparse.errors import UsageError
+from resparse.method import Method
 from resparse.outside import prints_aside
 from resparse.record import Recipe, Run
 from resparse.workloads import Workload
+
+# of each method, fields and steps that were asked: masks move, or the method never moves them
+_updating: set[tuple[type[Method], str, int]] = set()
 
 
 def check_trainable(
@@ -48,7 +52,10 @@ def make_run(
     """The run; raises UsageError for fields the method refuses and schedules that move no mask."""
     with prints_aside():
         resolved = registry.resolve_fields(method, fields)
-        registry.require_update(method, resolved, recipe.steps)
+        schedule = registry.load(method), repr(resolved), recipe.steps
+        if schedule not in _updating:  # a table has the same in many runs
+            registry.require_update(method, resolved, recipe.steps)
+            _updating.add(schedule)
     return Run(
         model=problem.model,
         dataset=problem.dataset,

@@ -2,7 +2,7 @@
 
 import torch._dynamo  # noqa: F401 (torch.optim loads it where a training begins: a second)
 
-from resparse.record import fingerprint
+from resparse.fingerprint import fingerprint
 from resparse.worker import shared_files
 
 fingerprint(shared_files())  # its files are parsed once for each state they are in

@@ -1,6 +1,5 @@
 """Run: one training's resolved configuration; Record: its outcome; RunStore: where they lie."""
 
-import ast
 import dataclasses
 import json
 import os
@@ -10,7 +9,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -142,34 +140,6 @@ class Record:
         if actual != record.key:
             raise RunFailed(f"record {record.key} does not belong to its configuration ({actual})")
         return record
-
-
-def fingerprint(files: Iterable[Path]) -> str:
-    """Hash of the code in ``files``; comments, docstrings and formatting do not count."""
-    return sha256("".join(_code_of(path) for path in sorted(files, key=_label)))[:16]
-
-
-def _label(path: Path) -> str:
-    """Folder and name, the same in a checkout and in an installed package."""
-    return f"{path.parent.name}/{path.name}"
-
-
-def _code_of(path: Path) -> str:
-    state = path.stat()
-    return _code_only(path, state.st_mtime_ns, state.st_size)
-
-
-@cache
-def _code_only(path: Path, mtime_ns: int, size: int) -> str:
-    """The file's code, parsed once for each state of the file."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and body:
-            first = body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = body[1:] or [ast.Pass()]
-    return f"{_label(path)}\n{ast.unparse(tree)}\n"
 
 
 class RunFolder:

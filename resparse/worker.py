@@ -6,6 +6,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from resparse.distributions import layer_counts
 from resparse.errors import DiskFull, PeerLost, Requeue, ResparseError, RunFailed
 from resparse.exact import network
 from resparse.files import file_sha256, sha256, write_json
+from resparse.fingerprint import fingerprint
 from resparse.how import How
 from resparse.outside import copy_of
-from resparse.record import Record, Run, RunFolder, RunStore, fingerprint
+from resparse.record import Record, Run, RunFolder, RunStore
 from resparse.stopping import listening
 from resparse.trainer import train, unseen, untold
 
@@ -77,12 +79,13 @@ def code_of(run: Run, root: Path | None = None) -> str:
     return sha256(f"{fingerprint(files)}{above}")[:16]
 
 
-def shared_files() -> list[Path]:
+@cache
+def shared_files() -> tuple[Path, ...]:
     """Whose code decides the numbers of every run."""
     here = Path(__file__).resolve().parent
     files = [here / f"{part}.py" for part in (*_RULES, *_PARTS, *_LOOP)]
     files += [here / "data" / f"{part}.py" for part in ("__init__", "memory", "order")]
-    return [*files, here / "models" / "__init__.py"]
+    return (*files, here / "models" / "__init__.py")
 
 
 def _method_file(run: Run, root: Path | None) -> Path:

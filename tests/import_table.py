@@ -117,6 +117,7 @@ MAY = {
         *(f"resparse.{m}" for m in ("exploration", "registry", "table", "workloads")),
     },
     "checkpoint": {"resparse.errors", "resparse.files"},
+    "fingerprint": {"resparse.files"},
     "record": {"resparse.errors", "resparse.files", "resparse.holding"},
     "holding": {"resparse.errors", "resparse.files"},
     "kept": {f"resparse.{m}" for m in ("errors", "evidence", "files", "record")},

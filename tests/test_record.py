@@ -15,7 +15,8 @@ from conftest import make_run
 
 from resparse.errors import RunFailed
 from resparse.files import write_atomic
-from resparse.record import Recipe, Record, Run, RunFolder, RunStore, fingerprint
+from resparse.fingerprint import fingerprint
+from resparse.record import Recipe, Record, Run, RunFolder, RunStore
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = Run(
