@@ -4,8 +4,9 @@ GPU-hours and disk are the paper level's; runs that artifacts share count in eac
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,12 @@ class Cost:
 def costs(paper: str, out: Path, only: Sequence[str] = ()) -> list[Cost]:
     """Every table and figure of the paper, or ``only`` those; records are read below ``out``."""
     claims = load_claims(paper)
+    read = cache(lambda level: kept.read(kept.file(out, paper, level)))
     found = (name for name in artifacts.of_paper(paper) if not only or name in only)
-    return [_cost(name, paper, out, claims) for name in found]
+    return [_cost(name, read, claims) for name in found]
 
 
-def _cost(name: str, paper: str, out: Path, claims: Sequence[Claim]) -> Cost:
+def _cost(name: str, read: Callable[[str], Kept], claims: Sequence[Claim]) -> Cost:
     drawn = figure.load(name) if figure.is_figure(name) else None
     tables = drawn.panels if drawn else (artifacts.load(name),)
     short = name.rpartition("/")[2]
@@ -81,7 +83,7 @@ def _cost(name: str, paper: str, out: Path, claims: Sequence[Claim]) -> Cost:
         claims=sum(short in claim.entry.artifacts for claim in claims),
         margin_pp=max(table.margin_pp for table in tables),
         runs=tuple(_runs(tables, PROTOCOL)),
-        there=tuple((level, *_there(tables, paper, level, out)) for level in levels),
+        there=tuple((level, *_there(tables, level, read(level))) for level in levels),
     )
 
 
@@ -91,8 +93,7 @@ def _runs(tables: Sequence[Artifact], level: str, records: Kept | None = None) -
     return with_parents([item.run for t in some for item in planned_on(t, level, records)])
 
 
-def _there(tables: Sequence[Artifact], paper: str, level: str, out: Path) -> tuple[int, int]:
-    found = kept.read(kept.file(out, paper, level))
+def _there(tables: Sequence[Artifact], level: str, found: Kept) -> tuple[int, int]:
     runs = _runs(tables, level, found)
     return sum(run.key in found.records for run in runs), len(runs)
 

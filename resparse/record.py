@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class Run:
             above = above["parent"]
         return config
 
-    @property
+    @cached_property
     def key(self) -> str:
         """First 16 hex digits of the canonical configuration's sha256."""
         return sha256(canonical(self.config))[:16]
