@@ -69,7 +69,7 @@ def _cost(name: str, read: Callable[[str], Kept], claims: Sequence[Claim]) -> Co
     computed, printed = Counter[str](), 0
     for table in tables if any(table.cells for table in tables) else ():
         options = Options(name=table.id, level=PROTOCOL)
-        for row in table_report.report(table, options, (), Found()).rows:
+        for row in table_report.rows(table, options, Found()):
             cells = [cell for cell in row.cells.values() if cell.published is not None]
             computed.update(counted(cell) for cell in cells if cell.value is not None)
             printed += sum(cell.value is None for cell in cells)

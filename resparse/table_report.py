@@ -8,6 +8,7 @@ from typing import Protocol
 from resparse import cells, render
 from resparse.artifact import Artifact, Planned
 from resparse.asked import Options
+from resparse.cell import TableRow
 from resparse.frozen.lines import frozen_lines
 from resparse.record import Record, Run
 from resparse.rs_section import sections
@@ -62,19 +63,6 @@ def report(table: Artifact, options: Options, seeds: Sequence[int], found: Found
     """The whole table, or the part that ``options`` ask for."""
     exact = options.exact_only
     level = table.level(options.level)
-    sparsities = options.sparsities or table.sparsities
-    labels = [r.label for r in table.rows if not options.only or r.label in options.only]
-    rows = cells.build(
-        table,
-        options.level,
-        found.records,
-        found.failed,
-        found.stale,
-        comparable=options.level == "paper",
-        sparsities=sparsities,
-        labels=labels,
-        exact_only=exact,
-    )
     shows = "FLOPs and R_s of the paper's own network, computed" if exact else level.shows
     header = {
         "command": command(table, options),
@@ -85,13 +73,33 @@ def report(table: Artifact, options: Options, seeds: Sequence[int], found: Found
         "seeds": "none" if exact else ", ".join(map(str, seeds)),
         "level": "exact columns only" if exact else f"{options.level} ({level.workload})",
         "what it shows": shows,
-        "distribution": _distributions(table, labels),
+        "distribution": _distributions(table, _labels(table, options)),
         "engine": ENGINES[level.engine],
         "margin": f"{table.margin_pp} percentage points: {table.margin_reason}",
     }
     if found.made and not frozen_lines(table.id, options.level):
         header["frozen"] = "none: no records of ours to hold these numbers against"
-    return render.Report(table, header, rows, () if options.partial else sections(table))
+    made = () if options.partial else sections(table)
+    return render.Report(table, header, rows(table, options, found), made)
+
+
+def rows(table: Artifact, options: Options, found: Found) -> list[TableRow]:
+    """The rows that ``options`` ask for, each cell with its verdict."""
+    return cells.build(
+        table,
+        options.level,
+        found.records,
+        found.failed,
+        found.stale,
+        comparable=options.level == "paper",
+        sparsities=options.sparsities or table.sparsities,
+        labels=_labels(table, options),
+        exact_only=options.exact_only,
+    )
+
+
+def _labels(table: Artifact, options: Options) -> list[str]:
+    return [r.label for r in table.rows if not options.only or r.label in options.only]
 
 
 def command(table: Artifact, options: Options) -> str:
