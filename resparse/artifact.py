@@ -179,7 +179,7 @@ def _rs_is_computed(artifact: Artifact, row: Row) -> bool:
     schedule = registry.load(run.method), repr(run.fields), run.recipe.steps
     if schedule not in _exact:
         probe = registry.probe(run.method, run.fields, run.recipe.steps)
-        stays = type(probe).updates_at is Method.updates_at  # never asked of each step in turn
+        stays = type(probe).updates_at is Method.updates_at  # masks do, so no step need be asked
         _exact[schedule] = stays or registry.rs_is_exact(probe)
     return _exact[schedule]
 

@@ -18,16 +18,17 @@ class Explained:
     """A run's numbers as JSON, a Record's or a frozen line's, and what is known of the run."""
 
     places: list[str]  # where they lie
-    run: Run | str  # str: why it is not known which run a frozen line is of
+    run: Run | None
     json: dict[str, Any]
     folder: Path | None = None  # where its events are
+    unknown: str = ""  # why it is not known which run a frozen line is of
 
 
 def text(found: Explained, store: RunStore) -> str:
     """Some 25 lines; the store holds the files of a method or workload from outside."""
     said = found.json
     parts: dict[str, Lines] = {
-        "what was trained": trained(found.run, said),
+        "what was trained": trained(found),
         "what came out": came_out(said["outcome"]),
         "where it was made": made(found, store),
     }
@@ -39,12 +40,13 @@ def text(found: Explained, store: RunStore) -> str:
     return "\n".join(lines)
 
 
-def trained(run: Run | str, said: dict[str, Any]) -> Lines:
+def trained(found: Explained) -> Lines:
     """The configuration; of a frozen line without one, what the line says by itself."""
-    if isinstance(run, str):
+    run, said = found.run, found.json
+    if run is None:
         named = {x: said[x] for x in ("row", "workload", "sparsity", "length", "seed") if x in said}
         yield from ((name, str(value)) for name, value in named.items())
-        yield "configuration", f"not known: {run}"
+        yield "configuration", f"not known: {found.unknown}"
         return
     yield "method", run.method + (", from a file" if run.method_sha256 else "")
     if run.fields:
@@ -138,7 +140,7 @@ def attempts(folder: Path) -> str:
 
 def today(found: Explained, store: RunStore) -> str:
     """Whether the code that decides the run's numbers is what it was."""
-    if isinstance(found.run, str):
+    if found.run is None:
         return "whether today's code is the same is not known"
     try:
         know(found.run, store.root)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from resparse.artifact import ROOT
 from resparse.data.places import data_folder
-from resparse.errors import Missing, ResparseError, UsageError
+from resparse.errors import Corrupt, Missing, ResparseError, UsageError
 from resparse.frozen.freeze import planned
 from resparse.frozen.lines import frozen_lines
 from resparse.record import Run, RunStore
@@ -60,9 +60,13 @@ def run_of(found: Frozen) -> Run | str:
     the images it cannot be made.
     """
     try:
-        runs = (run for _, run in planned(found.name, found.level, data_folder(None)))
+        root = data_folder(None)
+    except ResparseError as error:
+        return f"today's plan cannot be made here: {error}"
+    try:
+        runs = (run for _, run in planned(found.name, found.level, root))
         made = next((run for run in runs if run.key == found.line["key"]), None)
-    except Missing as error:
+    except (Missing, Corrupt) as error:
         return f"today's plan cannot be made here: {error}"
     except ResparseError:  # no such table or level any more
         made = None

@@ -16,8 +16,8 @@ ROUNDS = 3
 STEPS = 50  # two update intervals of the smoke level
 
 
-class Pace(NamedTuple):
-    """Milliseconds a step, the mean of a round: the median round, the least and the most."""
+class StepTime(NamedTuple):
+    """Milliseconds a step, averaged over a round: median, least and most of the rounds."""
 
     ms: float
     least: float
@@ -26,7 +26,7 @@ class Pace(NamedTuple):
 
 def paces(
     runs: Mapping[str, Run], root: Path, data_root: Path | None, device: str
-) -> dict[str, Pace]:
+) -> dict[str, StepTime]:
     """How long a step of each run takes; all runs are of one workload and precision.
 
     Ratios between them hold: one process, one thread setting, one after another, in turn. Raises
@@ -40,7 +40,7 @@ def paces(
     forking.start(process)
     end.close()
     try:
-        found: dict[str, Pace] = result.recv()
+        found: dict[str, StepTime] = result.recv()
     except EOFError:
         process.join()
         raise RunFailed(
@@ -66,8 +66,8 @@ def _measure(
     end.send({name: _pace([1000 * value for value in s]) for name, s in seconds.items()})
 
 
-def _pace(ms: Sequence[float]) -> Pace:
-    return Pace(statistics.median(ms), min(ms), max(ms))
+def _pace(ms: Sequence[float]) -> StepTime:
+    return StepTime(statistics.median(ms), min(ms), max(ms))
 
 
 def _steps(run: Run, root: Path, data_root: Path | None, device: str) -> float:

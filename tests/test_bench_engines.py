@@ -62,7 +62,8 @@ def test_other_densities_layers_and_threads_have_no_such_limits():
 
 def test_a_picture_is_drawn_with_and_without_bf16(tmp_path):
     rows = [dataclasses.replace(ROW, density=d) for d in bench_engines.DENSITIES]
-    rows += [dataclasses.replace(row, what="layer", bf16_ms=None) for row in rows]
+    layers = [f"layer {n}" for n in range(7)]  # panels of two rows, the last of them not full
+    rows += [dataclasses.replace(row, what=x, bf16_ms=None) for x in layers for row in rows]
     draw(rows, tmp_path / "engines.png")
     assert (tmp_path / "engines.png").read_bytes().startswith(b"\x89PNG")
 
@@ -98,7 +99,7 @@ def test_square_layers_and_1x1_convolutions_are_timed_alone(monkeypatch):
     said = []
     square, conv = layer_rows(How(), 1e11, said.append)
     assert said == [square, conv]
-    assert [(row.what, row.batch) for row in said] == [("64x64", 4), ("1x1 8-16 5", 32)]
+    assert [(row.what, row.batch) for row in said] == [("64x64", 4), ("1x1 8-16 x25", 32)]
     assert square.flops == pytest.approx(6 * 4 * 64 * 64 * 0.1)
     assert conv.flops == pytest.approx(6 * 32 * 25 * 8 * 16 * 0.1)
     assert all(row.sparse_ms > 0 and row.masked_ms > 0 for row in said)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from conftest import make_run
 
-from resparse import registry
+from resparse import configure, registry
 from resparse.configure import make_run as configured
 from resparse.errors import UsageError
 from resparse.workloads import workload
@@ -24,6 +24,11 @@ def of(interval, steps=90, method="set", seed=0):
         seed=seed,
         dataset_sha256="0" * 64,
     )
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked_before(monkeypatch):
+    monkeypatch.setattr(configure, "_updating", set())
 
 
 def test_a_schedule_is_asked_once_whatever_else_differs(monkeypatch):

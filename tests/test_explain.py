@@ -10,7 +10,7 @@ import resparse
 from resparse import artifact, data, explanation, lookup, models, registry, worker, workloads
 from resparse.__main__ import main
 from resparse.errors import UsageError
-from resparse.explanation import recipe_of
+from resparse.explanation import Explained, recipe_of
 from resparse.record import Recipe, RunStore
 
 __all__ = ["forget"]  # a fixture for this file as well
@@ -202,9 +202,10 @@ def test_an_unknown_key_names_both_places(given, tmp_path, capsys):
 
 def test_a_ticket_names_what_it_starts_from():
     run = make_run("ltr")
-    found = dict(explanation.trained(run, {}))
+    found = dict(explanation.trained(Explained(places=[], run=run, json={})))
     assert found["parent"] == f"{run.parent.key} (gmp), from its weights at step 6"
-    assert dict(explanation.trained(make_run("lth"), {}))["parent"].endswith("its initialisation")
+    first = dict(explanation.trained(Explained(places=[], run=make_run("lth"), json={})))
+    assert first["parent"].endswith("its initialisation")
 
 
 def test_the_whole_of_a_recipe():
@@ -223,7 +224,13 @@ def test_a_frozen_line_whose_plan_needs_images_that_are_not_here_says_so(
 ):
     line = line_of(PANEL, row="RigL", seed=3)
     small(tmp_path, monkeypatch, [line], "compare/panel-mini")
-    monkeypatch.delenv("RESPARSE_DATA", raising=False)
+    for place in ("RESPARSE_DATA", "RESPARSE_PREPARED"):
+        monkeypatch.delenv(place, raising=False)
     found = said(explained(capsys, line["key"], "--runs", tmp_path))
     assert found["configuration"].startswith("not known: today's plan cannot be made here: ")
     assert "RESPARSE_DATA" in found["configuration"]
+    monkeypatch.setenv("RESPARSE_DATA", str(tmp_path / "nowhere"))
+    found = json.loads(explained(capsys, line["key"], "--json", "--runs", tmp_path))
+    assert found["config"] is None
+    assert "cannot be made here" in found["config_unknown"]
+    assert "nowhere" in found["config_unknown"]

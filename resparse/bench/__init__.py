@@ -1,5 +1,6 @@
-"""Times, measured here and said with their limits: a module each `resparse bench NAME`.
+"""Times, measured here and held to limits: one module for each `resparse bench NAME`.
 
 ``masks`` what a method adds to a step, ``step`` dense beside masked steps, ``engines`` sparse
-beside masked ones, ``replicates`` stacked runs, ``memory`` a step's memory, ``loaders`` images.
+beside masked ones (``engines_plot`` its picture), ``replicates`` runs that are trained together,
+``memory`` the loader of images that fit into memory, ``loaders`` FFCV beside torch's.
 """

@@ -3,8 +3,8 @@
 A step is forward, backward, masking and optimizer of the same batch: what the engine is about. In
 the epoch each batch is made. All ways of the MLP take turns, so that a busy moment falls on all;
 the trainer itself trains it, with static masks of ERK. A layer alone is timed a way after the
-other, and its input has a gradient as well; "1x1 64-256 56" is a convolution of 64 channels to 256
-on images of 56 x 56.
+other, and its input has a gradient as well; "1x1 64-256 x3136" is a convolution of 64 channels to
+256 at 3136 positions of each image, as many as 56 x 56 has, in one row.
 """
 
 import time
@@ -181,7 +181,7 @@ def layer_rows(how: How, peak: float, say: Callable[[Row], None]) -> list[Row]:
     rows = [row for batch in BATCHES for row in _alone(*square, batch, 1, peak, say)]
     for inputs, outputs, side in POINTWISE:
         conv = nn.Conv2d(inputs, outputs, 1, bias=False)
-        name = f"1x1 {inputs}-{outputs} {side}"
+        name = f"1x1 {inputs}-{outputs} x{side**2}"
         rows += _alone(name, conv, IMAGES_OF_CONV, side**2, peak, say)
     return rows
 
@@ -237,7 +237,7 @@ def engines_report(threads: int, say: Callable[[Row], None]) -> list[Row]:
 
 
 HEADER = (
-    f"{'network':15} {'batch':>5} {'density':>7} {'dense ms':>9} {'masked ms':>9} {'bf16 ms':>8}"
+    f"{'network':17} {'batch':>5} {'density':>7} {'dense ms':>9} {'masked ms':>9} {'bf16 ms':>8}"
     f" {'sparse ms':>9} {'gain':>6} {'peak %':>6} {'bytes':>6} {'epoch s':>7} {'mask work %':>11}"
 )
 
@@ -254,7 +254,7 @@ def line(row: Row) -> str:
         )
     )
     return (
-        f"{row.what:15} {row.batch:5} {row.density:7g} {row.dense_ms:9.2f} {row.masked_ms:9.2f}"
+        f"{row.what:17} {row.batch:5} {row.density:7g} {row.dense_ms:9.2f} {row.masked_ms:9.2f}"
         f" {bf16:>8} {row.sparse_ms:9.2f} {row.gain:6.1f} {row.share:6.1f} {each:>6} {epoch:>7}"
         f" {work:>11}"
     )

@@ -1,4 +1,4 @@
-"""The picture of `resparse bench engines`: step times against density, a panel each network."""
+"""The picture of `resparse bench engines`: step times against density, and memory."""
 
 from pathlib import Path
 from typing import Any

@@ -82,10 +82,12 @@ def _of_frozen(found: "Frozen", store: "RunStore") -> "Explained":
     from resparse.lookup import run_of
 
     run = run_of(found)
-    made = {"frozen_in": str(found.path), "config": None if isinstance(run, str) else run.config}
+    known, unknown = (None, run) if isinstance(run, str) else (run, "")
+    made: dict[str, object] = {"frozen_in": str(found.path), "config": known and known.config}
+    made |= {"config_unknown": unknown} if unknown else {}
     facts = made_by(found.name, found.level)
     said = found.line | made | {"provenance": facts}
     places = [f"{found.path}, row {found.line['row']}"]
     begun = store.at(found.line["key"]).path
     places += [f"{begun} (unfinished there)"] * begun.is_dir()
-    return Explained(places=places, run=run, json=said)
+    return Explained(places=places, run=known, json=said, unknown=unknown)

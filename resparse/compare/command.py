@@ -19,7 +19,7 @@ from resparse.contract_process import check_apart
 from resparse.disk import require_room
 from resparse.errors import RunFailed, UsageError
 from resparse.files import require_writable, write_atomic
-from resparse.pace import Pace, paces
+from resparse.pace import StepTime, paces
 from resparse.progress import Progress
 from resparse.record import RunStore
 from resparse.reproduce import require_all_ready
@@ -194,9 +194,9 @@ def _found(entry: Entry, store: RunStore, frozen: Mapping[str, dict[str, Any]]) 
 
 def _paces(
     ours: Sequence[Entry], theirs: Sequence[Entry], request: Request, device: str
-) -> dict[tuple[str, str], Pace]:
+) -> dict[tuple[str, str], StepTime]:
     """ms a step by (workload, entrant), at the panel's first sparsity: masks save no time."""
-    timed: dict[tuple[str, str], Pace] = {}
+    timed: dict[tuple[str, str], StepTime] = {}
     for problem in dict.fromkeys(e.workload for e in ours):
         first = {
             e.label: e.run

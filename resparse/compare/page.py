@@ -11,9 +11,9 @@ from rich.table import Table
 
 from resparse.compare.comparison import Comparison, Line, Setting
 from resparse.compare.contest import Result, Standing
-from resparse.compare.csv import differences_csv, methods_csv
 from resparse.compare.pareto import figure
-from resparse.pace import ROUNDS, Pace
+from resparse.compare.tables import differences_csv, methods_csv
+from resparse.pace import ROUNDS, StepTime
 from resparse.page import Block, Grid, Heading, Picture, Text, as_html, as_markdown
 from resparse.record import Run
 
@@ -34,7 +34,7 @@ class Facts:
     run: Run  # the method's first
     panel_seeds: int  # how many the panel has
     checks: tuple[str, ...]
-    paces: Mapping[tuple[str, str], Pace]
+    paces: Mapping[tuple[str, str], StepTime]
     seconds: Mapping[str, float]
     device: str
     made: str  # commits and torch of the method's own runs
@@ -133,16 +133,16 @@ def _how_to_read(result: Comparison, facts: Facts) -> str:
         else f"{result.tries} configurations were tried, so every p is multiplied by {result.tries}"
     )
     return (
-        f"Differences of test top-1 in percentage points (last epoch), mean over the panel's "
-        f"settings, each with its own 95 % interval; {len(result.seeds)} seeds, paired. p is "
-        "adjusted over this table (Holm), intervals are not: where one leaves out 0, p may still "
-        f"be above .05. BETTER and WORSE: p below .05; EQUIVALENT: the 90 % interval lies within "
-        f"{facts.margin} ({facts.margin_reason}). Tuning: {tuned}; the baselines have one each, "
-        f"their papers' defaults but for what every method here gets ({_fields(facts.panel_fields)}"
-        ") and what the panel's file declares. **Visible** is the smallest true difference this "
-        "panel finds with 80 % power. At equal training FLOPs a baseline's accuracy is read off "
-        "between its lengths; an interval counts steps at every length, so that short trainings "
-        "update seldom."
+        "Differences of test top-1 in percentage points (last epoch), mean over the panel's "
+        f"settings, in brackets the 95 % interval of each by itself; {len(result.seeds)} seeds, "
+        "paired. p is adjusted over this table (Holm), the intervals are not: one may exclude 0 "
+        "although p is above .05. BETTER and WORSE: p below .05; EQUIVALENT: the 90 % interval "
+        f"lies within {facts.margin} ({facts.margin_reason}). Tuning: {tuned}; the baselines have "
+        "one each, their papers' defaults but for what every method here gets "
+        f"({_fields(facts.panel_fields)}) and what the panel's file declares. **Visible** is the "
+        "smallest true difference this panel finds with 80 % power. At equal training FLOPs a "
+        "baseline's accuracy is read off between its lengths; an interval counts steps at every "
+        "length, so that short trainings update seldom."
     )
 
 

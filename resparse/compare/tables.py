@@ -1,4 +1,4 @@
-"""A comparison as CSV: one file of differences, one of what each method reached."""
+"""A comparison as CSV: a table of differences, one of what each method reached."""
 
 import csv
 import dataclasses
@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 
 from resparse.compare.comparison import Comparison, Summary
-from resparse.pace import Pace
+from resparse.pace import StepTime
 
 MS = ("ms_a_step", "ms_a_step_least", "ms_a_step_most")
 
@@ -37,7 +37,7 @@ def differences_csv(result: Comparison) -> str:
     return text.getvalue()
 
 
-def methods_csv(summaries: list[Summary], paces: Mapping[tuple[str, str], Pace]) -> str:
+def methods_csv(summaries: list[Summary], paces: Mapping[tuple[str, str], StepTime]) -> str:
     """What each entrant reached, every setting and length, and the keys of its runs.
 
     ``paces`` are by (workload, entrant), timed at length 1 and the first sparsity.
