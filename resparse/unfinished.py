@@ -54,7 +54,7 @@ def text(known: dict[str, Any], stands: Standing, store: RunStore) -> str:
     if stands.run is not None:
         found = Explained(places=[], run=stands.run, json=known)
         code = iter([("fingerprint", f"{stands.code}; {today(found, store)}")])
-        named = {"what is trained": trained(stands.run, {}), **named, "whose code": code}
+        named = {"what is trained": trained(found), **named, "whose code": code}
     for part, said_of in named.items():
         lines += [part, *(f"  {name:<13}{value}" for name, value in said_of)]
     if known["events"] or known["torn_lines"]:
