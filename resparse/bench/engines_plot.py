@@ -17,7 +17,7 @@ def draw(rows: list[Row], path: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     panels = list(dict.fromkeys((row.what, row.batch) for row in rows))
     high = -(-(len(panels) + 1) // ACROSS)
@@ -40,6 +40,7 @@ def draw(rows: list[Row], path: Path) -> None:
     for axis in axes:
         axis.set(xscale="log", yscale="log", xlabel="density")
         axis.set_xticks(DENSITIES, [f"{density:g}" for density in DENSITIES])
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.yaxis.set_major_formatter("{x:g}")
         for which in (axis.xaxis, axis.yaxis):
             which.set_minor_formatter(NullFormatter())
