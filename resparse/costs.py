@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from resparse import artifact as artifacts
-from resparse import kept, table_report
+from resparse import kept
 from resparse.artifact import PROTOCOL, Artifact
 from resparse.asked import Options
 from resparse.claims.claim import Claim
@@ -21,10 +21,11 @@ from resparse.figures import figure
 from resparse.kept import Kept
 from resparse.plan import run_flops
 from resparse.record import Run
-from resparse.render import counted
 from resparse.report.pieces import planned_on
 from resparse.runner import with_parents
-from resparse.table_report import Found
+from resparse.tables import report as table_report
+from resparse.tables.render import counted
+from resparse.tables.report import Found
 
 SPEED = 60.0  # TFLOP/s that a GPU sustains, a figure to multiply: no GPU has been timed
 HEAD = ("artifact", "command", "numbers", "expected", "margin", "GPU-hours", "disk", "status")

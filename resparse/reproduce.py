@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from resparse import artifact as artifacts
-from resparse import data, kept, plan, render, report_files, table_report
+from resparse import data, kept, plan
 from resparse.artifact import Artifact, Planned
 from resparse.asked import Options
 from resparse.disk import require_room
@@ -20,7 +20,10 @@ from resparse.record import Record, Run, RunStore
 from resparse.rehearse import rehearse
 from resparse.runner import pending, run_all, with_parents
 from resparse.slots import at_once
-from resparse.table_report import Found, collect
+from resparse.tables import files as report_files
+from resparse.tables import render
+from resparse.tables import report as table_report
+from resparse.tables.report import Found, collect
 from resparse.verdict import Verdict, exit_code
 from resparse.worker import code_of
 from resparse.workloads import Workload, workload

@@ -7,7 +7,7 @@ CONTRACT_MAY = {
     f"resparse.{m}" for m in ("errors", "exploration", "masks", "method", "promises", "registry")
 }
 CONTRACT_PARTS = {f"resparse.contract.{m}" for m in ("calls", "run", "shared", "toy")}
-OUTER = {"resparse.artifact", "resparse.cells", "resparse.render", "resparse.runner"}
+OUTER = {"resparse.artifact", "resparse.tables.cells", "resparse.tables.render", "resparse.runner"}
 OUTER |= {"resparse.__main__", "resparse.verdict", "resparse.reproduce", "resparse.worker"}
 
 MAY = {
@@ -95,7 +95,7 @@ MAY = {
     "protocols.listing": {"resparse.errors", "resparse.protocols.protocol"},
     "sweep": {f"resparse.{m}" for m in ("errors", "reading", "recipe", "registry", "table")},
     "figures.figure": {
-        f"resparse.{m}" for m in ("artifact", "cells", "errors", "reading", "sweep")
+        f"resparse.{m}" for m in ("artifact", "tables.cells", "errors", "reading", "sweep")
     },
     "figures.draw": {
         *(f"resparse.{m}" for m in ("artifact", "figures", "figures.figure", "files", "table")),
@@ -110,10 +110,12 @@ MAY = {
         for m in ("bars", "lines", "sweeps")
     },
     "row": {f"resparse.{m}" for m in ("errors", "registry", "table")},
-    "section": set(),
-    "rs_section": {f"resparse.{m}" for m in ("artifact", "cells", "rs_fit", "section")},
-    "rs_fit": {
-        *(f"resparse.{m}" for m in ("artifact", "cells", "distributions", "exact")),
+    "tables.section": set(),
+    "tables.rs_section": {
+        f"resparse.{m}" for m in ("artifact", "tables.cells", "tables.rs_fit", "tables.section")
+    },
+    "tables.rs_fit": {
+        *(f"resparse.{m}" for m in ("artifact", "tables.cells", "distributions", "exact")),
         *(f"resparse.{m}" for m in ("exploration", "registry", "table", "workloads")),
     },
     "checkpoint": {"resparse.errors", "resparse.files"},
@@ -125,16 +127,19 @@ MAY = {
     "report.pieces": {
         *(
             f"resparse.{m}"
-            for m in ("artifact", "asked", "cell", "figures.figure", "kept", "render")
+            for m in ("artifact", "asked", "cell", "figures.figure", "kept", "tables.render")
         ),
-        *(f"resparse.{m}" for m in ("table", "table_report")),
+        *(f"resparse.{m}" for m in ("table", "tables.report")),
     },
     "report.shortfall": {
         *(f"resparse.{m}" for m in ("artifact", "kept", "record", "report.pieces", "runner")),
     },
     "report.model": {
         *(f"resparse.claims.{m}" for m in ("claim", "gathered", "listing", "printed")),
-        *(f"resparse.{m}" for m in ("artifact", "errors", "kept", "reading", "record", "render")),
+        *(
+            f"resparse.{m}"
+            for m in ("artifact", "errors", "kept", "reading", "record", "tables.render")
+        ),
         *(f"resparse.report.{m}" for m in ("pieces", "shortfall")),
     },
     "report.words": {
@@ -142,20 +147,20 @@ MAY = {
         *(f"resparse.report.{m}" for m in ("model", "pieces")),
     },
     "report.details": {
-        *("resparse.claims.listing", "resparse.record", "resparse.render"),
+        *("resparse.claims.listing", "resparse.record", "resparse.tables.render"),
         *(f"resparse.report.{m}" for m in ("model", "pieces")),
     },
     "report.html": {
-        *("resparse.claims.listing", "resparse.render", "resparse.section"),
+        *("resparse.claims.listing", "resparse.tables.render", "resparse.tables.section"),
         *(f"resparse.report.{m}" for m in ("details", "model", "pieces", "words")),
     },
     "report.markdown": {
-        *("resparse.claims.listing", "resparse.page", "resparse.render"),
+        *("resparse.claims.listing", "resparse.page", "resparse.tables.render"),
         *(f"resparse.report.{m}" for m in ("model", "pieces", "words")),
     },
-    "report.latex": {"resparse.render", "resparse.report.pieces", "resparse.report.words"},
+    "report.latex": {"resparse.tables.render", "resparse.report.pieces", "resparse.report.words"},
     "report.badge": {"resparse.claims.judge", "resparse.report.model"},
-    "report.flat": {"resparse.render", "resparse.report.model"},
+    "report.flat": {"resparse.tables.render", "resparse.report.model"},
     "disk": {
         *(f"resparse.{m}" for m in ("checkpoint", "data", "files", "garbage")),
         *(f"resparse.{m}" for m in ("models", "outside", "record", "registry")),

@@ -6,9 +6,10 @@ import math
 import pytest
 from scipy import stats
 
-from resparse import artifact, cells
+from resparse import artifact
 from resparse.frozen import lines as frozen
 from resparse.record import Record
+from resparse.tables import cells
 from resparse.verdict import Verdict, drop_test, exit_code
 
 TABLE = artifact.load("itop/table2")  # its margin is 0.5

@@ -22,8 +22,11 @@ DECIDING = [
     "methods/rigl.py",
 ]
 OTHERS = [
-    *(f"resparse/{part}.py" for part in ("data/imagenet", "data/synthetic", "render", "verdict")),
-    *("resparse/cells.py", "resparse/progress.py", "methods/set.py"),
+    *(
+        f"resparse/{part}.py"
+        for part in ("data/imagenet", "data/synthetic", "tables/render", "verdict")
+    ),
+    *("resparse/tables/cells.py", "resparse/progress.py", "methods/set.py"),
 ]
 EDIT = """
 import json, sys

@@ -7,11 +7,12 @@ from conftest import make_run
 from test_resolve import METHOD, WORKLOAD, forget, written
 
 import resparse
-from resparse import artifact, data, explanation, lookup, models, registry, worker, workloads
+from resparse import artifact, data, models, registry, worker, workloads
 from resparse.__main__ import main
 from resparse.errors import UsageError
-from resparse.explanation import Explained, recipe_of
 from resparse.record import Recipe, RunStore
+from resparse.status import explanation, lookup
+from resparse.status.explanation import Explained, recipe_of
 
 __all__ = ["forget"]  # a fixture for this file as well
 
@@ -143,7 +144,7 @@ def small(folder, monkeypatch, lines, of="old/table-smoke"):
     path = folder / "baselines" / "frozen" / f"{of}.jsonl"
     written(path, "".join(json.dumps(line) + "\n" for line in lines))
     written(path.with_suffix(".provenance.json"), '{"torch": "2.0", "git_dirty": true}')
-    for module in ("resparse.lookup.ROOT", "resparse.frozen.lines.ROOT"):
+    for module in ("resparse.status.lookup.ROOT", "resparse.frozen.lines.ROOT"):
         monkeypatch.setattr(module, folder)
     return path
 

@@ -12,7 +12,7 @@ from resparse import heartbeat
 from resparse.errors import Requeue
 from resparse.history import read_events
 from resparse.record import RunFolder, RunStore
-from resparse.standing import standing
+from resparse.status.standing import standing
 
 pytestmark = pytest.mark.fault
 HOUR = 3600.0

@@ -9,11 +9,11 @@ from matplotlib import pyplot
 
 from resparse import artifact
 from resparse.__main__ import main
-from resparse.cells import exact_cells
 from resparse.errors import UsageError
 from resparse.figures import bars as figure_bars
 from resparse.figures import draw as figure_draw
 from resparse.figures import figure
+from resparse.tables.cells import exact_cells
 
 EACH = [name for name in artifact.names() if figure.is_figure(name)]
 

@@ -100,7 +100,8 @@ def test_the_core_needs_torch_alone(module):
 @pytest.mark.parametrize(
     "module",
     [
-        *("record", "files", "errors", "verdict", "holding", "heartbeat", "history", "standing"),
+        *("record", "files", "errors", "verdict", "holding", "heartbeat", "history"),
+        "status.standing",
         *(f"slurm.{m}" for m in ("arrays", "cluster", "job")),
         *(f"claims.{m}" for m in ("judge", "contrast", "printed", "listing")),
     ],

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from resparse import artifact, cells, render
-from resparse.report_files import as_svg
+from resparse import artifact
+from resparse.tables import cells, render
+from resparse.tables.files import as_svg
 
 TABLE = artifact.load("itop/table2")
 

@@ -16,10 +16,10 @@ from recorded import HOSTILE
 from test_report import few, made, page, views
 
 from resparse.claims.judge import ClaimVerdict
-from resparse.render import FIELDS
 from resparse.report import latex, markdown
 from resparse.report.flat import as_csv
 from resparse.report.html import as_html
+from resparse.tables.render import FIELDS
 
 __all__ = ["few", "made", "page"]  # fixtures for this file as well
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from resparse import artifact, rs_fit
+from resparse import artifact
 from resparse.published import Published
-from resparse.rs_fit import Fit, Residual, best_whole, conclusions, expected, fit, residual
 from resparse.table import Reading
+from resparse.tables import rs_fit
+from resparse.tables.rs_fit import Fit, Residual, best_whole, conclusions, expected, fit, residual
 
 ONE, FIVE = artifact.load("itop/table1"), artifact.load("itop/table5")
 

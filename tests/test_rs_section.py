@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from resparse import artifact, cells, render, rs_section
-from resparse.report_files import as_svg
+from resparse import artifact
+from resparse.tables import cells, render, rs_section
+from resparse.tables.files import as_svg
 
 FIVE = artifact.load("itop/table5")
 

@@ -12,13 +12,14 @@ import pytest
 from conftest import make_run
 from test_record import record_of
 
-from resparse import artifact, grid, heartbeat, worker
+from resparse import artifact, heartbeat, worker
 from resparse.__main__ import main
 from resparse.heartbeat import Heartbeat, Pace
 from resparse.history import in_words, read_events
 from resparse.how import How
 from resparse.record import RunFolder, RunStore
-from resparse.standing import Standing, standing
+from resparse.status import grid
+from resparse.status.standing import Standing, standing
 
 FACTS = {"data_root": None, "how": How(), "provenance": {"git_sha": "", "git_dirty": False}}
 

@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from resparse import artifact, cells
+from resparse import artifact
 from resparse.errors import UsageError
 from resparse.masks import drop_count
+from resparse.tables import cells
 from resparse.verdict import Verdict
 from resparse.workloads import workload
 

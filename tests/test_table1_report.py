@@ -8,7 +8,7 @@ from resparse import artifact, data
 from resparse.__main__ import main
 from resparse.asked import Options
 from resparse.record import Record, RunStore
-from resparse.table_report import command
+from resparse.tables.report import command
 from resparse.worker import code_of
 
 TABLE = artifact.load("itop/table1")

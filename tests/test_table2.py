@@ -2,12 +2,13 @@
 
 import pytest
 
-from resparse import artifact, cells
+from resparse import artifact
 from resparse.artifact import plan
 from resparse.asked import Options
 from resparse.cell import Cell
 from resparse.record import Record
-from resparse.table_report import command
+from resparse.tables import cells
+from resparse.tables.report import command
 from resparse.verdict import Verdict
 
 TABLE = artifact.load("itop/table2")

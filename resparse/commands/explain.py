@@ -8,9 +8,9 @@ from resparse.commands import options
 from resparse.errors import RunFailed
 
 if TYPE_CHECKING:
-    from resparse.explanation import Explained
-    from resparse.lookup import Frozen
     from resparse.record import RunStore
+    from resparse.status.explanation import Explained
+    from resparse.status.lookup import Frozen
 
 SUMMARY = "what a run of the store or of the frozen baselines is and found"
 EXAMPLE = "resparse explain 0123456789abcdef"
@@ -27,10 +27,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Print what there is to know, in words or as JSON; 2 where the run failed, which says why."""
-    from resparse import lookup
     from resparse.artifact import ROOT
-    from resparse.explanation import text
     from resparse.record import RunStore
+    from resparse.status import lookup
+    from resparse.status.explanation import text
 
     store, stored = RunStore(given.runs or ROOT / "runs"), lookup.frozen()
     key = lookup.whole_key(given.key, store, stored)
@@ -47,8 +47,8 @@ def execute(given: argparse.Namespace) -> int:
 
 def _unfinished(key: str, store: "RunStore", same: "Frozen | None", *, as_json: bool) -> int:
     """Print where a run without a record stands; 2 where it failed. ``same``: its frozen line."""
-    from resparse import unfinished
-    from resparse.standing import standing
+    from resparse.status import unfinished
+    from resparse.status.standing import standing
 
     folder = store.at(key)
     stands = standing(folder)
@@ -63,8 +63,8 @@ def _unfinished(key: str, store: "RunStore", same: "Frozen | None", *, as_json: 
 
 def _of_store(key: str, store: "RunStore", same: "Frozen | None") -> "Explained":
     """The committed run; ``same`` is its line where it is frozen too."""
-    from resparse.explanation import Explained
     from resparse.frozen.lines import agrees
+    from resparse.status.explanation import Explained
 
     folder = store.at(key)
     record = folder.record()
@@ -77,9 +77,9 @@ def _of_store(key: str, store: "RunStore", same: "Frozen | None") -> "Explained"
 
 def _of_frozen(found: "Frozen", store: "RunStore") -> "Explained":
     """A line of the frozen baselines, as far as today's plan says what it was trained by."""
-    from resparse.explanation import Explained
     from resparse.frozen.lines import made_by
-    from resparse.lookup import run_of
+    from resparse.status.explanation import Explained
+    from resparse.status.lookup import run_of
 
     run = run_of(found)
     known, unknown = (None, run) if isinstance(run, str) else (run, "")

@@ -10,8 +10,8 @@ from resparse.commands import options
 from resparse.errors import UsageError
 
 if TYPE_CHECKING:
-    from resparse.grid import Seen
     from resparse.record import RunStore
+    from resparse.status.grid import Seen
 
 SUMMARY = "where runs stand: done, running with steps per second and time left, failed and why"
 EXAMPLE = "resparse status itop/table2 --level smoke"
@@ -31,9 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Print it; reads files, and neither waits for a training nor lets one wait."""
-    from resparse import grid
     from resparse.record import RunStore
-    from resparse.standing import STATES
+    from resparse.status import grid
+    from resparse.status.standing import STATES
 
     for option in ("level", "seeds"):
         if getattr(given, option) and not given.table:
@@ -58,8 +58,8 @@ def execute(given: argparse.Namespace) -> int:
 
 def _of_store(store: "RunStore") -> "list[Seen]":
     """Every run that has a folder; whether today's code made it would take loading torch."""
-    from resparse.grid import Seen, name_of
-    from resparse.standing import standing
+    from resparse.status.grid import Seen, name_of
+    from resparse.status.standing import standing
 
     found = ((folder.path.name, standing(folder)) for folder in store.folders())
     return [Seen(key, name_of(stands), stands) for key, stands in found]
@@ -67,7 +67,7 @@ def _of_store(store: "RunStore") -> "list[Seen]":
 
 def _of_table(given: argparse.Namespace, store: "RunStore") -> "list[Seen]":
     """The table's runs and their parents, as far as the store has them."""
-    from resparse import standings
+    from resparse.status import standings
 
     wanted = options.numbers(given.seeds, int, "--seeds")
     return standings.seen(given.table, given.level or "smoke", wanted, store)

@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple
 
 from resparse import artifact as artifacts
 from resparse.artifact import ROOT, Artifact, Row
-from resparse.cells import sample_std
 from resparse.errors import Missing, UsageError
 from resparse.reading import Some, Table, Text, distinct, read, read_text, toml
 from resparse.sweep import LENGTH
+from resparse.tables.cells import sample_std
 
 EXPLORED = ("rs_trained_here", "rs")  # metrics of a panel's CSV
 SPARSITY = "sparsity"  # the axis that is no sweep's

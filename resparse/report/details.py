@@ -5,9 +5,9 @@ from typing import Any
 
 from resparse.claims.listing import as_json
 from resparse.record import Record
-from resparse.render import counted, number, paper
 from resparse.report.model import FACTS, Environment, Page, environment_of
 from resparse.report.pieces import Entry, Piece, View
+from resparse.tables.render import counted, number, paper
 
 METRICS = {
     "top1_last": "test top-1, last epoch, %",

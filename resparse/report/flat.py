@@ -3,8 +3,8 @@
 import csv
 import io
 
-from resparse.render import FIELDS, records
 from resparse.report.model import Page
+from resparse.tables.render import FIELDS, records
 
 COLUMNS = ("artifact", "level", *FIELDS, "command")
 

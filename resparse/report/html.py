@@ -8,12 +8,12 @@ from html import escape
 from pathlib import Path
 
 from resparse.claims.listing import Standing
-from resparse.render import counted, footnotes, number, paper, summary
 from resparse.report.details import details, metric_title
 from resparse.report.model import Page
 from resparse.report.pieces import Entry, Piece, View
 from resparse.report.words import APART, alone_at_mini, at_mini, by_place, columns, decided, lead
-from resparse.section import Section
+from resparse.tables.render import counted, footnotes, number, paper, summary
+from resparse.tables.section import Section
 
 HERE = Path(__file__).resolve().parent
 KINDS = {

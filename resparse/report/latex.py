@@ -1,8 +1,8 @@
 r"""Tables as LaTeX that a paper \inputs; they need the package booktabs."""
 
-from resparse.render import counted, number
 from resparse.report.pieces import Entry, View
 from resparse.report.words import by_place, columns
+from resparse.tables.render import counted, number
 
 MARKS = {
     "\\": r"\textbackslash{}",

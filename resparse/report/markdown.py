@@ -5,10 +5,10 @@ from pathlib import Path
 
 from resparse.claims.listing import Standing
 from resparse.page import Block, Grid, Heading, Text, as_markdown
-from resparse.render import escape, summary
 from resparse.report.model import Page
 from resparse.report.pieces import View
 from resparse.report.words import APART, alone_at_mini, at_mini, decided, lead
+from resparse.tables.render import escape, summary
 
 
 def index(page: Page) -> str:

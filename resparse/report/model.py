@@ -16,9 +16,9 @@ from resparse.errors import UsageError
 from resparse.kept import Kept
 from resparse.reading import Table, Text, read, read_text, toml
 from resparse.record import Record
-from resparse.render import counted
 from resparse.report.pieces import Piece, pieces
 from resparse.report.shortfall import Lack, lacks, unplanned
+from resparse.tables.render import counted
 
 FACTS = ("device", "git_sha", "git_dirty", "torch", "cuda", "python", "lock_sha256")
 

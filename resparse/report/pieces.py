@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resparse import artifact as artifacts
-from resparse import render, table_report
 from resparse.artifact import PROTOCOL, Artifact, Planned
 from resparse.asked import Options
 from resparse.cell import Cell
 from resparse.figures import figure
 from resparse.kept import Kept
 from resparse.table import report_name
-from resparse.table_report import Found
+from resparse.tables import render
+from resparse.tables import report as table_report
+from resparse.tables.report import Found
 
 Plans = Mapping[tuple[str, str], Sequence[Planned]]  # by table and level
 

@@ -20,7 +20,7 @@ from resparse.progress import named
 from resparse.record import Run, RunFolder, RunStore
 from resparse.slurm.cluster import Cluster
 from resparse.slurm.job import Job, ask
-from resparse.standing import read_or, reason_of
+from resparse.status.standing import read_or, reason_of
 
 REQUEUES = 1000  # by the time limit; after each the run is further than before
 BEGAN = "Starting with JobEnvironment"  # submitit, at each attempt

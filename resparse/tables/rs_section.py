@@ -3,9 +3,9 @@
 import math
 
 from resparse.artifact import Artifact
-from resparse.cells import PUBLISHED_SEEDS, Z_LIMIT
-from resparse.rs_fit import Fit, conclusions, fit, printed_rs
-from resparse.section import Section
+from resparse.tables.cells import PUBLISHED_SEEDS, Z_LIMIT
+from resparse.tables.rs_fit import Fit, conclusions, fit, printed_rs
+from resparse.tables.section import Section
 
 HEAD = ("protocol", "steps", "densities", "fitted", "rms", "largest", "beyond rounding and chance")
 

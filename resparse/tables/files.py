@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
 from resparse.files import write_atomic
-from resparse.render import Report, as_csv, as_markdown, to_terminal
+from resparse.tables.render import Report, as_csv, as_markdown, to_terminal
 
 # Plain: no window, no font from elsewhere (rich's own template fetches one).
 SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from resparse import cells, render
 from resparse.artifact import Artifact, Planned
 from resparse.asked import Options
 from resparse.cell import TableRow
 from resparse.frozen.lines import frozen_lines
 from resparse.record import Record, Run
-from resparse.rs_section import sections
 from resparse.runner import git
+from resparse.tables import cells, render
+from resparse.tables.rs_section import sections
 from resparse.worker import code_of
 
 CODE = ("resparse", "methods", "benchmarks", "requirements", "pyproject.toml", "noxfile.py")

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from resparse.artifact import Planned, check_seeds, load, plan
 from resparse.errors import ResparseError
-from resparse.grid import Seen
 from resparse.record import Run, RunStore
 from resparse.runner import with_parents
-from resparse.standing import STATES, Standing, standing
+from resparse.status.grid import Seen
+from resparse.status.standing import STATES, Standing, standing
 from resparse.worker import code_of
 
 UNREAD = "unread"  # stands for the hash of a dataset that need not be here

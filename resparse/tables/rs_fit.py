@@ -14,11 +14,11 @@ import scipy  # its parts load when they are first used: a second
 
 from resparse import registry
 from resparse.artifact import PROTOCOL, Artifact, Row, recipe_of
-from resparse.cells import PUBLISHED_SEEDS, Z_LIMIT
 from resparse.distributions import layer_counts
 from resparse.exact import sizes_of
 from resparse.exploration import Expectation, expected_explored
 from resparse.table import Reading
+from resparse.tables.cells import PUBLISHED_SEEDS, Z_LIMIT
 from resparse.workloads import workload
 
 COARSE, FINE = 25, 25  # lengths tried over a range; steps to which the best is then found

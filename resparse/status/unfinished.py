@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from resparse.checkpoint import sound
-from resparse.explanation import Explained, Lines, today, trained
 from resparse.garbage import size
-from resparse.grid import said
 from resparse.history import in_words, read_events
 from resparse.record import RunFolder, RunStore
-from resparse.standing import Standing, read_or
+from resparse.status.explanation import Explained, Lines, today, trained
+from resparse.status.grid import said
+from resparse.status.standing import Standing, read_or
 
 LAST = 8  # events shown
 

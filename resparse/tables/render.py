@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from resparse import section
 from resparse.artifact import Artifact, recipe_of
 from resparse.cell import Cell, TableRow
+from resparse.tables import section
 from resparse.verdict import Verdict
 from resparse.workloads import workload
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from resparse.heartbeat import Pace
 from resparse.progress import named
-from resparse.standing import FINISHED, STATES, Standing
+from resparse.status.standing import FINISHED, STATES, Standing
 
 QUIET = ("done", "stale", "waiting")  # all there is to say of these is in the grid or the count
 SILENT_S = 60.0  # since a training last told its step: worth saying
