@@ -151,6 +151,8 @@ def test_what_is_not_valid_is_refused_before_anything_trains(runs, changes, word
     assert not list(runs.glob("*/record.json"))
 
 
+@pytest.mark.fault
+@pytest.mark.long
 def test_a_script_without_a_guard_and_two_precisions(tmp_path, runs):
     """The script is not run again by its trainings; fp32 and portable do not mix."""
     plain = WORKLOAD.replace('"portable"', '"fp32"')

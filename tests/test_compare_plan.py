@@ -88,6 +88,8 @@ def test_some_seeds_have_a_page_of_their_own_that_says_so(checkout, capsys):
     assert "together 0 to train, 0 FLOPs" in said
 
 
+@pytest.mark.fault
+@pytest.mark.long
 def test_some_seeds_are_paired_with_stored_records_of_the_same(checkout, capsys):
     assert run(checkout) == 0
     assert "made by | 0123456789ab + uncommitted changes, torch" in pages(checkout, "mine")[".md"]

@@ -164,6 +164,8 @@ def newest(tmp_path):
     return [max(p.name for p in run.glob("checkpoint-*")) for run in tmp_path.glob("*")]
 
 
+@pytest.mark.fault
+@pytest.mark.long
 def test_a_command_that_is_stopped_saves_all_at_one_step(tmp_path):
     code, said = killed(tmp_path, signal.SIGTERM, "command")
     assert code == 75, said

@@ -55,6 +55,8 @@ def checkout(tmp_path_factory):
     return folder
 
 
+@pytest.mark.fault
+@pytest.mark.long
 def test_a_method_that_prints_leaves_the_json_of_compare_whole(checkout):
     mine = written(checkout / "loud.py", LOUD)
     code, out, err = said(checkout, "compare", str(mine), "--json")

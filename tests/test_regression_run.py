@@ -87,6 +87,8 @@ def test_what_is_frozen_is_identical_and_the_store_is_gone(frozen):
     assert list((frozen / "runs").iterdir()) == []
 
 
+@pytest.mark.fault
+@pytest.mark.long
 def test_half_the_learning_rate_in_the_trainer_is_a_regression(frozen):
     trainer = frozen / "resparse" / "trainer.py"
     edit(trainer, LR, "base=recipe.lr / 2,")
