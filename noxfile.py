@@ -117,7 +117,7 @@ program("tests", "Pytest on two workers of one thread each.", "-m pytest -n 2 --
 program("faults", "Inject each fault that a training survives.", "-m pytest -n 2 -m fault")
 program("slurm", "A table through a real Slurm.", "-m pytest -m slurm -s tests/test_slurm.py")
 program("container", "The image by buildah, as root; REPRODUCING.md.", "containers/prove.py")
-program("docs", "The site, in build/site.", "-m sphinx -qW --keep-going -c docs . build/site")
+program("docs", "The site, in build/site.", "-m sphinx -qEW --keep-going -c docs . build/site")
 program("v100", "Tests under the last torch with wheels for sm_70.", "-m pytest", lock="v100")
 program("mutants", "Whether tests see the faults of tests/mutants*.toml.", "tests/mutants.py")
 
