@@ -148,7 +148,7 @@ def test_golden_has_no_options_of_the_panel(frozen, given):
 
 
 def test_a_table_that_cannot_be_written_is_said_before_anything_trains(frozen, monkeypatch):
-    monkeypatch.setattr(retrain, "run_all", lambda *given, **how: pytest.fail("it trained"))
+    monkeypatch.setattr(retrain, "train", lambda *given, **how: pytest.fail("it trained"))
     (frozen / "closed").write_text("a file")
     code, said = here(frozen, "regression", "--markdown", str(frozen / "closed" / "found.md"))
     assert code == 4

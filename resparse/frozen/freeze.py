@@ -86,6 +86,20 @@ def freeze(name: str, options: Options) -> int:
     return 0
 
 
+def train(runs: Sequence[Run], store: RunStore, how: How, options: Options) -> dict[str, str]:
+    """Train what the store lacks; why a run failed, by its key."""
+    todo = [run for run in runs if store.record(run) is None]
+    with Progress(len(runs), len(runs) - len(todo), quiet=options.json) as progress:
+        return run_all(
+            todo,
+            store,
+            data_root=options.data_root,
+            how=how,
+            workers=options.workers or at_once(how),
+            notify=progress.notify,
+        )
+
+
 def _freeze(
     made: Sequence[tuple[dict[str, Any], Run]],
     store: RunStore,
@@ -95,16 +109,7 @@ def _freeze(
 ) -> int:
     """Train what the store lacks and write the lines; returns how many."""
     runs = with_parents([run for _, run in made])
-    todo = [run for run in runs if store.record(run) is None]
-    with Progress(len(runs), len(runs) - len(todo)) as progress:
-        failed = run_all(
-            todo,
-            store,
-            data_root=options.data_root,
-            how=how,
-            workers=options.workers or at_once(how),
-            notify=progress.notify,
-        )
+    failed = train(runs, store, how, options)
     if failed:
         key, why = next(iter(failed.items()))
         raise RunFailed(f"{len(failed)} runs failed, nothing is frozen; run {key}: {why}")

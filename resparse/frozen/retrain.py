@@ -15,15 +15,12 @@ from resparse.compare import panel
 from resparse.compare.panel import PANEL, PORTABLE, Entry
 from resparse.errors import Missing, UsageError, worst
 from resparse.files import require_writable, sha256, write_atomic
-from resparse.frozen.freeze import freezing
+from resparse.frozen.freeze import freezing, train
 from resparse.frozen.lines import frozen_file, frozen_lines, made_by
 from resparse.frozen.regression import Finding, Row, judge
-from resparse.how import How
-from resparse.progress import Progress
 from resparse.record import Record, Run, RunFolder, RunStore
 from resparse.reproduce import require_all_ready
-from resparse.runner import run_all, with_parents
-from resparse.slots import at_once
+from resparse.runner import with_parents
 from resparse.verdict import Verdict
 from resparse.worker import code_of
 
@@ -54,7 +51,7 @@ def regression(seeds: int, options: Options, table: Path | None = None) -> int:
     folder = ROOT / "runs" / f"regression-{store_name(runs, how.device)}"
     store = RunStore(folder)
     with RunFolder(folder).lock():
-        failed = _train(runs, store, how, options)
+        failed = train(runs, store, how, options)
         rows = [row_of(group, ours, store, failed, lines) for group in groups]
         findings = judge(rows, found.panel.margin_pp)
         if not failed:
@@ -131,19 +128,6 @@ def store_name(runs: Sequence[Run], device: str) -> str:
     """12 hex digits over the runs, the code that trains them, torch and where it computes."""
     made_of = [f"{run.key} {code_of(run)}" for run in runs]
     return sha256("\n".join([torch.__version__, device, *made_of]))[:12]
-
-
-def _train(runs: Sequence[Run], store: RunStore, how: How, options: Options) -> dict[str, str]:
-    todo = [run for run in runs if store.record(run) is None]
-    with Progress(len(runs), len(runs) - len(todo), quiet=options.json) as progress:
-        return run_all(
-            todo,
-            store,
-            data_root=options.data_root,
-            how=how,
-            workers=options.workers or at_once(how),
-            notify=progress.notify,
-        )
 
 
 def row_of(
