@@ -79,6 +79,18 @@ def test_only_the_masked_training_has_weights_outside(few):
     assert static.run.recipe.batch_size == 128
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is timed instead of the CPU")
+@pytest.mark.parametrize("has", [True, False])
+def test_bf16_is_timed_where_the_cpu_has_instructions_for_it(has, monkeypatch, few):
+    """AVX-512 alone is not enough: there products in bf16 are emulated."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+    monkeypatch.setattr(bench_step, "step_row", lambda model, kind, *_: row(model, kind))
+    said = []
+    rows = bench_step.step_report(["mlp"], 1, said.append)
+    assert [row.precision for row in rows] == ["fp32", "bf16"][: 1 + has]
+    assert any("bf16: this CPU has no instructions" in line for line in said) != has
+
+
 def test_a_model_that_is_not_timed_here_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="--model resnet50; valid here: mlp, wrn22_2"):

@@ -2,7 +2,8 @@
 
 A step is forward, backward, masking and optimizer of the same batch: what the engine is about. In
 the epoch each batch is made. All ways of the MLP take turns, so that a busy moment falls on all;
-the trainer itself trains it, with static masks of ERK. A layer alone is timed a way after the
+the trainer itself trains it, with static masks of ERK; beside them a bare loop trains the same
+network by PyTorch's own CSR products. A layer alone is timed a way after the
 other, and its input has a gradient as well; "1x1 64-256 x3136" is a convolution of 64 channels to
 256 at 3136 positions of each image, as many as 56 x 56 has, in one row.
 """
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 
 from resparse import precision
+from resparse.bench.csr import csr_steps
 from resparse.bench.masks import BATCH, INTERVAL, Stopwatch
 from resparse.bench.step import (
     IMAGES,
@@ -63,6 +65,7 @@ class Row:
     sparse_ms: float
     flops: float  # of a sparse step
     peak: float  # FLOP/s of a dense product here
+    csr_ms: float | None = None  # by PyTorch's CSR products, without a trainer
     bytes_each: float | None = None  # an active weight of packed layers
     epoch_s: float | None = None  # sparse, data included
     mask_work: float | None = None  # percent of a sparse step that SET's updates are
@@ -83,6 +86,11 @@ class Row:
         least = LEAST_GAIN.get(self.density) if self.what == "mlp" else None
         if least is not None and not self.gain >= least:
             said.append(f"{where}: sparse is {self.gain:.1f} times faster (limit {least:g})")
+        if least is not None and self.csr_ms is not None and not self.sparse_ms <= self.csr_ms:
+            said.append(
+                f"{where}: sparse takes {self.sparse_ms:.2f} ms, PyTorch's CSR products "
+                f"{self.csr_ms:.2f} (limit as long)"
+            )
         if self.bytes_each is not None and not self.bytes_each <= MOST_BYTES:
             said.append(f"{where}: {self.bytes_each:.0f} bytes a weight (limit {MOST_BYTES:g})")
         if self.mask_work is not None and not self.mask_work <= MOST_MASK_WORK:
@@ -133,9 +141,9 @@ def mlp_rows(how: How, images: InMemory, peak: float, say: Callable[[Row], None]
             *(made("static", kind, data=fixed) for kind in halves),
         ]
         steps = steps_in_turn(ROUND_STEPS)
-        ways = [[train_steps(t, steps)] for t in each]
+        ways = [[csr_steps(sparse, steps)], *([train_steps(t, steps)] for t in each)]
         took = in_turn(ways, ROUND_STEPS, how, time.perf_counter)
-        sparse_s, whole_s, dense_s, masked_s, *half_s = took
+        csr_s, sparse_s, whole_s, dense_s, masked_s, *half_s = took
         moving = made("set", "fp32", data=fixed, engine="sparse")
         nnz = sparse.masks.nnz()
         first = next(iter(nnz.values()))  # whose input has no gradient
@@ -150,6 +158,7 @@ def mlp_rows(how: How, images: InMemory, peak: float, say: Callable[[Row], None]
                 sparse_ms=1e3 * sparse_s,
                 flops=2.0 * BATCH * (3 * sum(nnz.values()) - first),
                 peak=peak,
+                csr_ms=1e3 * csr_s,
                 bytes_each=bytes_each(sparse),
                 epoch_s=whole_s * (IMAGES // BATCH),
                 mask_work=100.0 * update_s(moving) / INTERVAL / sparse_s,
@@ -238,16 +247,18 @@ def engines_report(threads: int, say: Callable[[Row], None]) -> list[Row]:
 
 HEADER = (
     f"{'network':17} {'batch':>5} {'density':>7} {'dense ms':>9} {'masked ms':>9} {'bf16 ms':>8}"
-    f" {'sparse ms':>9} {'gain':>6} {'peak %':>6} {'bytes':>6} {'epoch s':>7} {'mask work %':>11}"
+    f" {'CSR ms':>7} {'sparse ms':>9} {'gain':>6} {'peak %':>6} {'bytes':>6} {'epoch s':>7}"
+    f" {'mask work %':>11}"
 )
 
 
 def line(row: Row) -> str:
     """One row of the table under HEADER."""
-    bf16, each, epoch, work = (
+    bf16, csr, each, epoch, work = (
         "" if value is None else f"{value:.{digits}f}"
         for value, digits in (
             (row.bf16_ms, 2),
+            (row.csr_ms, 2),
             (row.bytes_each, 1),
             (row.epoch_s, 2),
             (row.mask_work, 1),
@@ -255,8 +266,8 @@ def line(row: Row) -> str:
     )
     return (
         f"{row.what:17} {row.batch:5} {row.density:7g} {row.dense_ms:9.2f} {row.masked_ms:9.2f}"
-        f" {bf16:>8} {row.sparse_ms:9.2f} {row.gain:6.1f} {row.share:6.1f} {each:>6} {epoch:>7}"
-        f" {work:>11}"
+        f" {bf16:>8} {csr:>7} {row.sparse_ms:9.2f} {row.gain:6.1f} {row.share:6.1f} {each:>6}"
+        f" {epoch:>7} {work:>11}"
     )
 
 

@@ -33,6 +33,8 @@ def draw(rows: list[Row], path: Path) -> None:
         axis.plot(at, [row.masked_ms for row in some], "s-C0", label="masked fp32")
         if all(row.bf16_ms is not None for row in some):
             axis.plot(at, [row.bf16_ms for row in some], "^-C1", label="masked bf16")
+        if all(row.csr_ms is not None for row in some):
+            axis.plot(at, [row.csr_ms for row in some], "v-C3", label="PyTorch's CSR, fp32")
         axis.plot(at, [row.sparse_ms for row in some], "o-C2", label="sparse fp32")
         axis.axhline(some[0].dense_ms, color="gray", linestyle="--", label="dense fp32")
         axis.set_title(f"{what}, batch {batch}")
