@@ -5,10 +5,9 @@ import os
 import platform
 import shutil
 import sys
-import tomllib
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,14 +18,16 @@ from resparse.data.ffcv_kernel import INSTALL, require_ffcv
 from resparse.data.places import data_folder
 from resparse.errors import Missing, ResparseError
 from resparse.files import require_writable
+from resparse.provenance import of_image
 from resparse.reproduce import gpu_lacks
 
-IMAGE = Path("/usr/share/resparse/image.toml")  # written by containers/Dockerfile
 ROOM_BYTES = 10**9  # table 2 at smoke keeps 0.02 GB; larger runs ask for their own room
 TRIED = "rigl"  # the method whose golden numbers are computed again
 NOX = "let nox make the environment: nox -s tests"
 AGAIN = "delete this environment, in the image take a new one"
 UNDO = "git checkout requirements; to pin anew: nox -s lock"
+BUILT = ("python", "ffcv", "lock")  # what an image is made of: neither git nor nox nor apt is there
+ANEW = "start a new container of the image; where that has the problem too, build it anew"
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ def python() -> Finding:
 
 def image() -> Finding:
     """Whether this is the image, and which."""
-    if not IMAGE.is_file():
+    said = of_image()
+    if not said:
         return Finding("image", "none: this is not inside it")
-    said = tomllib.loads(IMAGE.read_text())
     return Finding("image", ", ".join(f"{key} {value}" for key, value in said.items()))
 
 
@@ -113,14 +114,16 @@ def ffcv_found() -> Finding:
     return Finding("ffcv", locks.installed().get("ffcv", "loads"))
 
 
-def disk() -> Finding:
-    """Whether runs can be written, and the room for them."""
-    runs = ROOT / "runs" if (ROOT / "runs").is_dir() else ROOT
-    value = f"{shutil.disk_usage(runs).free / 1e9:.1f} GB free in {runs}"
+def disk(runs: Path | None = None) -> Finding:
+    """Whether runs can be written (to ``runs``: default as all commands), and the room for them."""
+    runs = runs or (ROOT / "runs" if (ROOT / "runs").is_dir() else ROOT)
+    there = next(folder for folder in (runs, *runs.absolute().parents) if folder.is_dir())
+    value = f"{shutil.disk_usage(there).free / 1e9:.1f} GB free in {runs}"
     try:
-        require_writable(runs, ROOM_BYTES)
+        require_writable(there, ROOM_BYTES)
     except Missing as error:
-        return Finding("disk", value, str(error), "free some, or give --runs DIR and --out DIR")
+        cure = "free some, or give --runs DIR, also to doctor, and --out DIR"
+        return Finding("disk", value, str(error), cure)
     return Finding("disk", value)
 
 
@@ -141,10 +144,10 @@ def lock() -> Finding:
     """Whether the environment is as its lock says, and the lock what the environment came from."""
     if not (ROOT / locks.FOLDER).is_dir():
         return Finding("lock", f"unknown: {ROOT} is no checkout")
-    here = locks.installed()
-    said = locks.made_from(ROOT, Path(sys.prefix))
-    name = said or locks.closest(ROOT, here.get("torch", ""))
+    here, name = locks.installed(), "a"
     try:
+        said = locks.made_from(ROOT, Path(sys.prefix))
+        name = said or locks.closest(ROOT, here.get("torch", ""))
         wanted = locks.asked(ROOT, name, ffcv="ffcv" in here)
     except ResparseError as error:
         return Finding("lock", f"{name}.lock, edited by hand", str(error), UNDO)
@@ -195,22 +198,24 @@ def cpu() -> Finding:
     return Finding("cpu", torch.backends.cpu.get_cpu_capability())
 
 
-LOOKS: tuple[Callable[[], Finding], ...] = (
+LOOKS: tuple[Callable[..., Finding], ...] = (
     *(python, torch_found, cuda, driver_found, gpu, cpu, ffcv_found, disk, datasets, lock, image),
     determinism,
 )
 
 
-def findings() -> list[Finding]:
+def findings(runs: Path | None = None) -> list[Finding]:
     """All of them, in the order in which they are printed."""
     with warnings.catch_warnings():  # torch's own of an old driver: `driver` says it
         warnings.simplefilter("ignore", UserWarning)
-        return [look() for look in LOOKS]
+        found = [look(runs) if look is disk else look() for look in LOOKS]
+    built = {f.name for f in found if f.problem and f.name in BUILT and of_image()}
+    return [replace(f, to_do=ANEW) if f.name in built else f for f in found]
 
 
-def doctor(*, as_json: bool) -> int:
+def doctor(*, as_json: bool, runs: Path | None = None) -> int:
     """Print the findings; 4 where anything is wrong, each problem with what to do, else 0."""
-    found = findings()
+    found = findings(runs)
     wrong = [finding.sentence for finding in found if finding.problem is not None]
     if as_json:
         print(json.dumps({f.name: f.value for f in found} | {"problems": wrong}, indent=1))
@@ -219,5 +224,5 @@ def doctor(*, as_json: bool) -> int:
             print(f"{finding.name}: {finding.value}")
         for sentence in wrong:
             print(f"problem: {sentence}")
-        print(f"{len(wrong)} problems" if wrong else "no problem")
+        print(f"{len(wrong)} problem{'s' * (len(wrong) > 1)}" if wrong else "no problem")
     return 4 if wrong else 0

@@ -20,8 +20,8 @@ from resparse.errors import Missing, RunFailed, worst
 from resparse.files import read_json, write_json
 from resparse.frozen.freeze import clean_commit
 from resparse.how import How
+from resparse.provenance import provenance
 from resparse.record import Recipe, Run, RunStore
-from resparse.runner import provenance
 from resparse.trainer import train_steps
 from resparse.worker import code_of, train_and_commit
 from resparse.workloads import workload

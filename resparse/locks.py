@@ -41,20 +41,28 @@ def pins(text: str, where: str) -> dict[str, str]:
 
 def lock_hash(root: Path, name: str) -> str:
     """12 hex digits over the lock ``name`` and the build lock, as in noxfile.py."""
-    texts = ((root / FOLDER / f"{lock}.lock").read_text() for lock in (name, "build"))
-    return sha256("".join(texts))[:12]
+    return sha256(text(root, name) + text(root, "build"))[:12]
+
+
+def text(root: Path, name: str) -> str:
+    """Of the lock ``name``; raises Corrupt where it is not there."""
+    file = root / FOLDER / f"{name}.lock"
+    if not file.is_file():
+        raise Corrupt(f"{FOLDER}/{name}.lock is not there")
+    return file.read_text()
 
 
 def made_from(root: Path, prefix: Path) -> str | None:
     """The lock that the environment ``prefix`` was made from, "" for none of today's, None: unsaid.
 
-    Only nox and the image leave a stamp that says so.
+    Only nox and the image leave a stamp that says so. Raises Corrupt where a lock is missing.
     """
     stamp = prefix / STAMP
     if not stamp.is_file():
         return None
-    said = stamp.read_text().split()[0]
-    return next((name for name in NAMES if lock_hash(root, name) == said), "")
+    hashes = {name: lock_hash(root, name) for name in NAMES}
+    said = stamp.read_text().split()[:1]
+    return next((name for name, of in hashes.items() if [of] == said), "")
 
 
 def installed() -> dict[str, str]:
@@ -68,8 +76,7 @@ def asked(root: Path, name: str, *, ffcv: bool) -> dict[str, str]:
     """What the lock ``name`` pins; with ``ffcv`` also FFCV and what it alone needs (the image)."""
     locks = {}
     for lock in (name, "default", "ffcv") if ffcv else (name,):
-        where = f"{FOLDER}/{lock}.lock"
-        locks[lock] = pins((root / where).read_text(), where)
+        locks[lock] = pins(text(root, lock), f"{FOLDER}/{lock}.lock")
     own = locks["ffcv"].keys() - locks["default"].keys() if ffcv else set()
     return locks[name] | {package: locks["ffcv"][package] for package in own}
 
@@ -90,5 +97,5 @@ def drift(wanted: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
 
 def closest(root: Path, torch: str) -> str:
     """The lock of default and v100 that pins this torch, else default."""
-    text = (root / FOLDER / "v100.lock").read_text()
-    return "v100" if f"\ntorch=={torch.split('+', maxsplit=1)[0]} " in text else "default"
+    pin = f"\ntorch=={torch.split('+', maxsplit=1)[0]} "
+    return "v100" if pin in text(root, "v100") else "default"

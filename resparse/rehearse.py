@@ -11,8 +11,9 @@ from resparse.artifact import Planned
 from resparse.data import PREPARED, load
 from resparse.errors import Requeue, RunFailed
 from resparse.how import How
+from resparse.provenance import provenance
 from resparse.record import Run, RunStore
-from resparse.runner import provenance, with_parents
+from resparse.runner import with_parents
 from resparse.worker import code_of, train_and_commit
 
 _SHORT = {"interval": 2, "begin": 0.0, "end": 2 / 3, "t_end": 1.0}

@@ -1,9 +1,6 @@
 """Many runs on one machine: a process each, forked from one that has torch loaded."""
 
 import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from resparse import distributed, forking
-from resparse.artifact import ROOT
 from resparse.errors import DiskFull, Requeue, RunFailed, UsageError
-from resparse.files import file_sha256
 from resparse.how import How
+from resparse.provenance import provenance
 from resparse.record import Run, RunStore
 from resparse.slots import emptiest, slots
 from resparse.stack import alike, require_stacking
@@ -70,42 +66,6 @@ def groups(runs: Sequence[Run], most: int) -> list[list[Run]]:
             made.append(group)
         group.append(run)
     return made
-
-
-def provenance() -> dict[str, Any]:
-    """The environment that every record of this command carries."""
-    import torch
-
-    lock = ROOT / "requirements" / "default.lock"
-    return {
-        "command": " ".join(["resparse", *sys.argv[1:]]),
-        "git_sha": git("rev-parse", "HEAD") or "unknown",
-        "git_dirty": bool(uncommitted()),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda or "none",
-        "lock_sha256": file_sha256(lock) if lock.is_file() else "none",
-    }
-
-
-def uncommitted() -> list[str]:
-    """What differs from the commit checked out, a line a path as git says it.
-
-    Nothing in reports/ counts: the suite's own tables lie there, and they decide no number.
-    """
-    asked = ("--porcelain", "--untracked-files=normal", "--", ".", ":(exclude)reports")
-    return git("status", *asked).splitlines()
-
-
-def git(*arguments: str) -> str:
-    """Output of a git command in this checkout, empty where there is none."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def run_all(

@@ -13,6 +13,7 @@ LOCKED = re.compile(r"requirements/[\w${}-]+\.lock")
 EDITABLE = "pip install --no-deps --no-build-isolation -e ."
 LABELS = ("title", "description", "licenses", "revision", "base.name", "base.digest")
 OUT = ("data", "runs", "shared", ".git", ".nox")  # of the image
+WORDS = ("FROM", "ARG", "RUN", "COPY", "ENV", "LABEL", "WORKDIR", "USER", "ENTRYPOINT", "CMD")
 Instruction = tuple[str, str]  # FROM, the rest of its line
 
 
@@ -27,11 +28,35 @@ def instructions(text: str) -> list[Instruction]:
 def breaches(root: Path) -> list[str]:
     """All of a checkout's, in words; none where it keeps to the policy."""
     folder = root / "containers"
-    recipe = instructions((folder / "Dockerfile").read_text())
-    found = [*_bases(recipe, tomllib.loads((folder / "digests.toml").read_text())["image"])]
+    text = (folder / "Dockerfile").read_text()
+    recipe = instructions(text)
+    found = [*_words(text, recipe), *_sources(recipe)]
+    found += [*_bases(recipe, tomllib.loads((folder / "digests.toml").read_text())["image"])]
     found += [*_steps(recipe), *_user(recipe), *_labels(recipe)]
     found += [*_ignored((root / ".dockerignore").read_text()), *_second(folder)]
     return found
+
+
+def _words(text: str, recipe: list[Instruction]) -> Iterator[str]:
+    """What the other rules do not read: another syntax, lines of a here-document, ONBUILD, ADD."""
+    if directive := re.match(r"(?:#.*\n)*?#\s*(syntax|escape|check)\s*=", text):
+        yield f"# {directive[1]}=: the recipe is read as it stands"
+    for word, rest in recipe:
+        if word not in WORDS:
+            yield f"{word} {rest[:60]}: valid: {', '.join(WORDS)}"
+        if "<<" in rest:
+            yield f"{word} {rest[:60]}: a here-document is not read; valid: a line with &&"
+
+
+def _sources(recipe: list[Instruction]) -> Iterator[str]:
+    """From where files come: stages above, no image beside the bases."""
+    stages: set[str] = set()
+    for word, rest in recipe:
+        if word == "FROM":
+            stages |= set(rest.split(" ")[2:])
+        for name in re.findall(r"(?:^|[ ,])(?:--)?from=(\S[^\s,]*)", rest):
+            if word in ("COPY", "RUN") and name not in stages:
+                yield f"{word} takes from {name}; valid: a stage above"
 
 
 def _bases(recipe: list[Instruction], listed: list[dict[str, object]]) -> Iterator[str]:
@@ -61,10 +86,6 @@ def _steps(recipe: list[Instruction]) -> Iterator[str]:
     for word, rest in recipe:
         if "://" in rest:
             yield f"{word} names a host: {rest[:60]}"
-        if word == "ADD":
-            yield f"ADD {rest[:60]}: valid: COPY"
-        if word in ("COPY", "FROM") and ":latest" in rest:
-            yield f"{word} {rest[:60]}: latest is no tag to pin"
         if word != "RUN":
             continue
         if download := re.search(r"\b(?:curl|wget)\b", rest):
@@ -90,10 +111,16 @@ def _install(line: str) -> Iterator[str]:
 def _user(recipe: list[Instruction]) -> Iterator[str]:
     last = max(i for i, (word, _) in enumerate(recipe) if word == "FROM")
     users = [rest for word, rest in recipe[last:] if word == "USER"]
-    if not users or users[-1].split(":")[0] in ("root", "0"):
+    if not users or _is_root(users[-1]):
         yield f"USER {users[-1] if users else 'is not set'}: valid: one that is not root"
     if ("ENTRYPOINT", '["resparse"]') not in recipe[last:]:
         yield 'valid: ENTRYPOINT ["resparse"]'
+
+
+def _is_root(user: object) -> bool:
+    """Of a USER or a service's user, NAME:GROUP or a number; a variable could be anything."""
+    name = str(user).split(":")[0].strip("'\"")
+    return name in ("", "root") or "$" in name or (name.isdigit() and int(name) == 0)
 
 
 def _labels(recipe: list[Instruction]) -> Iterator[str]:
@@ -112,7 +139,11 @@ def _ignored(text: str) -> Iterator[str]:
     if lines[:1] != ["*"]:
         yield ".dockerignore: valid: * first, then what comes in"
     for line in lines:
-        if line.startswith("!") and line[1:].strip("/").split("/")[0] in (*OUT, "*", "**", "."):
+        if not line.startswith("!"):
+            continue
+        if re.search(r"[*?\[\]\\]", line):
+            yield f".dockerignore lets {line[1:]} in: valid: names, without patterns"
+        if line[1:].strip("/").split("/")[0] in (*OUT, ".", ".."):
             yield f".dockerignore lets {line[1:]} in"
 
 
@@ -130,3 +161,7 @@ def _second(folder: Path) -> Iterator[str]:
             yield f"compose.yaml: {name} is built from another recipe"
         if not re.fullmatch(r"[\w/]+:.+", service["image"]) or ":latest" in service["image"]:
             yield f"compose.yaml: image {service['image']} has no tag, or latest"
+        if "user" in service and _is_root(service["user"]):
+            yield f"compose.yaml: {name} runs as {service['user']}; valid: one that is not root"
+        if service.get("privileged") or service.get("cap_add"):
+            yield f"compose.yaml: {name} has more rights than a user's"

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,6 +211,27 @@ def test_a_member_that_is_no_pickle_is_named(root, folder):
     layout = dataclasses.replace(spec.open.__self__, archive=archive_of(path))
     with pytest.raises(Corrupt, match=r"test_batch is no pickle \(.*\); valid: the published arch"):
         prepare.prepare(dataclasses.replace(spec, open=layout.open), root, folder)
+
+
+class Trap:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return Path.touch, (self.canary,)
+
+
+def test_a_member_that_calls_more_than_arrays_are_made_by_is_refused_unrun(root, folder, tmp_path):
+    """Though its checksum is right."""
+    canary, spec = tmp_path / "canary", cifar_spec(root)
+    member = pickled({"x/test_batch": {b"data": Trap(canary)}})
+    path = tar(root / "cifar-10-python.tar.gz", pickled(cifar_members()) | member)
+    layout = dataclasses.replace(spec.open.__self__, archive=archive_of(path))
+    with pytest.raises(Corrupt, match=r"test_batch is no pickle \(it asks for .*no array's\)"):
+        prepare.prepare(dataclasses.replace(spec, open=layout.open), root, folder)
+    assert not canary.exists()
 
 
 def test_duplicates_of_a_published_archive_are_its_own_and_are_named(root, folder):

@@ -1,32 +1,18 @@
 """What `resparse doctor` says of machines and environments with one thing wrong, and of none."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from resparse import doctor, driver, golden, locks
+from resparse import doctor, driver, golden, locks, provenance
 from resparse.__main__ import main
 from resparse.data import ffcv_kernel
-from resparse.errors import Corrupt
 
 ROOT = Path(__file__).resolve().parents[1]
 HASH = " \\\n    --hash=sha256:" + "0" * 64
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A copy of the locks whose environment is as the default lock says, with a stamp."""
-    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
-    monkeypatch.setattr(doctor, "ROOT", tmp_path)
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    wanted = locks.asked(tmp_path, "default", ffcv=False)
-    monkeypatch.setattr(locks, "installed", lambda: wanted)
-    (tmp_path / "resparse.stamp").write_text(f"{locks.lock_hash(tmp_path, 'default')} rest\n")
-    return tmp_path
 
 
 @pytest.fixture
@@ -54,7 +40,7 @@ def test_one_problem_is_exit_code_4_with_what_to_do(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "LOOKS", (lambda: fine, lambda: wrong))
     assert main(["doctor"]) == 4
     said = capsys.readouterr().out.splitlines()
-    assert said == ["a: 1", "b: 2", "problem: b: b is 2; to do: make it 3", "1 problems"]
+    assert said == ["a: 1", "b: 2", "problem: b: b is 2; to do: make it 3", "1 problem"]
     assert main(["doctor", "--json"]) == 4
     found = json.loads(capsys.readouterr().out)
     assert found == {"a": "1", "b": "2", "problems": ["b: b is 2; to do: make it 3"]}
@@ -75,78 +61,6 @@ def test_another_python(monkeypatch):
     monkeypatch.setattr("platform.python_version", lambda: "3.12.1")
     found = doctor.python()
     assert "3.12.1; valid: 3.11" in found.sentence
-
-
-def test_an_environment_as_locked(checkout):
-    found = doctor.lock()
-    assert found.problem is None
-    assert found.value.startswith("default.lock, 1")
-    assert found.value.endswith("packages as locked")
-    (checkout / "resparse.stamp").unlink()
-    assert doctor.lock().value.endswith("made by neither nox nor the image")
-
-
-def test_drifted_packages_are_named_with_both_versions(checkout, monkeypatch):
-    here = locks.installed() | {"numpy": "2.0.0"}
-    del here["rich"]
-    monkeypatch.setattr(locks, "installed", lambda: here)
-    found = doctor.lock()
-    assert found.problem is not None
-    assert "numpy 2.0.0, locked 2." in found.problem
-    assert "rich not installed, locked" in found.problem
-    assert "nox" in found.to_do
-
-
-def test_a_lock_edited_by_hand_is_found_whatever_was_edited(checkout):
-    lock, build = (checkout / f"requirements/{name}.lock" for name in ("default", "build"))
-    for file, old, new, words in (
-        (lock, "numpy==2", "numpy==3", ["made from another", "numpy 2.", "locked 3."]),
-        (lock, "sha256:286e71c8", "sha256:286e71c9", ["made from another"]),
-        (build, "setuptools==84", "setuptools==83", ["made from another"]),
-        (lock, "rich==", "rich>=", ["'rich>=", "not one package"]),
-    ):
-        text = file.read_text()
-        assert old in text
-        file.write_text(text.replace(old, new))
-        found = doctor.lock()
-        assert found.problem is not None, new
-        for word in words:
-            assert word in found.problem
-        assert "git checkout requirements" in found.to_do
-        file.write_text(text)
-    assert doctor.lock().problem is None
-
-
-def test_the_v100_lock_is_known_by_its_torch_and_ffcv_by_what_it_adds(checkout, monkeypatch):
-    own = locks.asked(checkout, "ffcv", ffcv=False).keys() - locks.installed().keys()
-    assert "ffcv" in own
-    both = locks.asked(checkout, "v100", ffcv=True)
-    assert both.keys() - locks.asked(checkout, "v100", ffcv=False).keys() == own
-    monkeypatch.setattr(locks, "installed", lambda: both)
-    (checkout / "resparse.stamp").unlink()
-    assert doctor.lock().value.startswith(f"v100.lock, {len(both)} packages as locked")
-    del both["fastargs"]
-    assert "fastargs not installed" in str(doctor.lock().problem)
-
-
-def test_pins_choose_by_marker_and_refuse_what_is_not_locked():
-    text = f"a==2 ; sys_platform == 'linux'{HASH}{HASH}\na==1 ; sys_platform == 'win32'{HASH}\n"
-    assert locks.pins(text, "x.lock") == {"a": "2"}
-    for bad in ("a==1", f"a>=1{HASH}", f"a @ file:///a{HASH}", f"-e .{HASH}"):
-        with pytest.raises(Corrupt, match=r"x\.lock: .*not one package"):
-            locks.pins(bad, "x.lock")
-
-
-def test_the_stamp_is_noxfiles(checkout):
-    sys.path.insert(0, str(ROOT))
-    try:
-        import noxfile
-    finally:
-        sys.path.remove(str(ROOT))
-    for name in locks.NAMES:
-        assert locks.lock_hash(ROOT, name) == noxfile.lock_hash(name)
-        (checkout / "resparse.stamp").write_text(f"{noxfile.lock_hash(name)} more\n")
-        assert locks.made_from(checkout, checkout) == name
 
 
 def test_ffcv_without_its_libraries(monkeypatch):
@@ -238,6 +152,30 @@ def test_a_full_or_closed_disk(monkeypatch, tmp_path):
     assert "cannot be written" in doctor.disk().sentence
 
 
+def test_another_folder_for_runs_is_looked_at_where_the_image_cannot_be_written(
+    monkeypatch, tmp_path, capsys
+):
+    """As in Apptainer, whose image is read-only."""
+    monkeypatch.setattr(doctor, "ROOT", Path("/proc"))
+    monkeypatch.setattr(doctor, "LOOKS", (doctor.disk,))
+    assert main(["doctor"]) == 4
+    assert "--runs DIR, also to doctor" in capsys.readouterr().out
+    assert main(["doctor", "--runs", str(tmp_path / "runs")]) == 0
+    assert f"free in {tmp_path / 'runs'}" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_cannot_be_done_in_the_image_is_not_asked_for_there(monkeypatch, tmp_path):
+    """No git, nox or apt; a GPU's driver is the machine's."""
+    names = ("lock", "ffcv", "python", "driver")
+    found = [doctor.Finding(name, "1", f"{name} is 1", "nox") for name in names]
+    monkeypatch.setattr(doctor, "LOOKS", [lambda f=f: f for f in found])
+    assert {f.to_do for f in doctor.findings()} == {"nox"}
+    monkeypatch.setattr(provenance, "IMAGE", tmp_path / "image.toml")
+    provenance.IMAGE.write_text('lock = "default"\n')
+    assert [f.to_do for f in doctor.findings()] == [*(3 * [doctor.ANEW]), "nox"]
+
+
 def test_data_roots(monkeypatch, tmp_path):
     monkeypatch.delenv("RESPARSE_PREPARED", raising=False)
     monkeypatch.delenv("RESPARSE_DATA", raising=False)
@@ -250,8 +188,8 @@ def test_data_roots(monkeypatch, tmp_path):
 
 def test_inside_the_image_its_lock_and_revision_are_said(monkeypatch, tmp_path):
     assert doctor.image().value.startswith("none")
-    monkeypatch.setattr(doctor, "IMAGE", tmp_path / "image.toml")
-    doctor.IMAGE.write_text('lock = "v100"\nrevision = "abc"\n')
+    monkeypatch.setattr(provenance, "IMAGE", tmp_path / "image.toml")
+    provenance.IMAGE.write_text('lock = "v100"\nrevision = "abc"\n')
     assert doctor.image().value == "lock v100, revision abc"
 
 

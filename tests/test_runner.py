@@ -4,14 +4,11 @@ import dataclasses
 import json
 import multiprocessing
 
-import checkout
 import pytest
 from conftest import make_run
-from test_resolve import written
 
 from resparse import runner
-from resparse.errors import Requeue, RunFailed, UsageError
-from resparse.frozen.freeze import clean_commit
+from resparse.errors import Requeue, RunFailed
 from resparse.how import How
 from resparse.record import RunStore
 from resparse.worker import code_of, train_and_commit
@@ -97,49 +94,3 @@ def test_a_child_of_a_failed_parent_fails_by_name(store):
     failed = run_all([broken, orphan], store)
     assert set(failed) == {broken.key, orphan.key}
     assert broken.key in failed[orphan.key]
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
-    """A git repository of two committed files, of which one is a report."""
-    folder = tmp_path / "repository"
-    written(folder / "methods" / "old.py", "x = 1\n")
-    written(folder / "reports" / "itop" / "table2.md", "ours\n")
-    checkout.commit(folder)
-    monkeypatch.setattr(runner, "ROOT", folder)
-    return folder
-
-
-def test_a_report_is_no_uncommitted_change(repository):
-    assert runner.provenance()["git_dirty"] is False
-    written(repository / "reports" / "itop" / "table2.md", "changed\n")
-    written(repository / "reports" / "compare" / "mine.csv", "new\n")
-    written(repository / "reports" / "new.md", "new\n")
-    checkout.git(repository, "add", "reports/new.md")
-    assert runner.uncommitted() == []
-    assert runner.provenance()["git_dirty"] is False
-    assert clean_commit() == checkout.git(repository, "rev-parse", "HEAD")
-
-
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [
-        ("methods/new.py", "?? methods/new.py"),
-        ("methods/old.py", "M methods/old.py"),
-        ("reports.py", "?? reports.py"),
-        ("methods/reports/new.py", "?? methods/reports/"),
-    ],
-)
-def test_any_other_file_is_an_uncommitted_change(repository, path, said):
-    checkout.git(repository, "config", "status.showUntrackedFiles", "no")
-    written(repository / "reports" / "new.md", "new\n")
-    written(repository / path, "x = 2\n")
-    assert runner.uncommitted() == [said]
-    assert runner.provenance()["git_dirty"] is True
-    with pytest.raises(UsageError, match="uncommitted changes"):
-        clean_commit()
-
-
-def test_what_was_a_report_and_lies_elsewhere_now_is_an_uncommitted_change(repository):
-    checkout.git(repository, "mv", "reports/itop/table2.md", "methods/new.py")
-    assert runner.uncommitted() == ["A  methods/new.py"]

@@ -9,7 +9,8 @@ EXAMPLE = "resparse doctor"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Only --json."""
+    """--runs and --json."""
+    options.runs(parser)
     options.json_option(parser)
 
 
@@ -17,4 +18,4 @@ def execute(given: argparse.Namespace) -> int:
     """Print what is there."""
     from resparse.doctor import doctor
 
-    return doctor(as_json=given.json)
+    return doctor(as_json=given.json, runs=given.runs)

@@ -30,8 +30,8 @@ def execute(given: argparse.Namespace) -> int:
     """List it by kind; with --delete free all but what is unfinished."""
     from resparse import garbage
     from resparse.artifact import ROOT
+    from resparse.provenance import git
     from resparse.record import RunStore
-    from resparse.runner import git
 
     if given.unfinished and not given.delete:
         raise UsageError("--unfinished without --delete: it is listed anyway; valid: with --delete")

@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100 from their published Python archives (Krizhevsky, 2009)."""
 
+import io
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,26 @@ class Layout:
         return Split(where, labels, pixels)
 
 
+class _Arrays(pickle.Unpickler):
+    """Builds lists, dicts and NumPy arrays, and calls nothing else that a pickle names."""
+
+    CALLED = frozenset(
+        {
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+            ("numpy.core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "_reconstruct"),
+            ("_codecs", "encode"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Raises UnpicklingError for all but what arrays are made by."""
+        if (module, name) not in self.CALLED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array's")
+        return super().find_class(module, name)
+
+
 def _unpickled(
     path: Path, members: dict[str, bytes], name: str, types: Mapping[str, type]
 ) -> dict[str, Any]:
@@ -76,7 +97,7 @@ def _unpickled(
     if name not in members:
         raise Corrupt(f"{path} has no member {name}; valid: the published archive; get it again")
     try:
-        found = pickle.loads(members[name], encoding="bytes")
+        found = _Arrays(io.BytesIO(members[name]), encoding="bytes").load()
     except (pickle.UnpicklingError, EOFError, ValueError, LookupError, ImportError) as error:
         raise Corrupt(
             f"{path}: {name} is no pickle ({error}); valid: the published archive; get it again"

@@ -15,9 +15,10 @@ from resparse.files import canonical, write_atomic, write_json
 from resparse.frozen.lines import frozen_file
 from resparse.how import How
 from resparse.progress import Progress
+from resparse.provenance import git, uncommitted
 from resparse.record import Run, RunFolder, RunStore
 from resparse.reproduce import require_all_ready
-from resparse.runner import git, run_all, uncommitted, with_parents
+from resparse.runner import run_all, with_parents
 from resparse.slots import at_once
 from resparse.workloads import Workload, workload
 

@@ -150,7 +150,7 @@ def _submit(
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     from resparse.precision import PORTABLE_ENV
-    from resparse.runner import provenance
+    from resparse.provenance import provenance
     from resparse.worker import code_of
 
     parents = [queued[run.parent.key] for run in runs if run.parent and run.parent.key in queued]

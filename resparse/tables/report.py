@@ -9,8 +9,8 @@ from resparse.artifact import Artifact, Planned
 from resparse.asked import Options
 from resparse.cell import TableRow
 from resparse.frozen.lines import frozen_lines
+from resparse.provenance import git
 from resparse.record import Record, Run
-from resparse.runner import git
 from resparse.tables import cells, render
 from resparse.tables.rs_section import sections
 from resparse.worker import code_of
