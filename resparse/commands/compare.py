@@ -13,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.json_option(parser)
     text = "a Python file, a method's name, or an installed package's entry point"
     parser.add_argument("method", help=text)
-    parser.add_argument("--level", default="smoke", help="smoke (default), mini or paper")
+    parser.add_argument("--level", default="smoke", help="smoke (default), mini, conv or paper")
     text = "a field of the method, like alpha=0.5; repeatable"
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=text)
     text = "how its density is spread (default: the panel's, erk)"

@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The table, the level, a choice of its runs, and four ways of running."""
     options.json_option(parser)
     parser.add_argument("artifact", help="like itop/table2")
-    parser.add_argument("--level", default="smoke", help="smoke (default) or paper")
+    parser.add_argument("--level", default="smoke", help="smoke (default), mini (figures) or paper")
     add = partial(parser.add_argument, action="append", default=[])
     add("--seeds", help="like 0,1,2; repeatable (default: the level's)")
     add("--only", help="one row, by label; repeatable")

@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.json_option(parser)
     text = "like itop/table2: its grid of rows x seeds (default: what is not finished in the store)"
     parser.add_argument("table", nargs="?", help=text)
-    parser.add_argument("--level", help="of the table: smoke (default) or paper")
+    parser.add_argument("--level", help="of the table: smoke (default), mini or paper")
     text = "of the table, like 0,1,2; repeatable (default: the level's)"
     partial(parser.add_argument, action="append", default=[])("--seeds", help=text)
     options.runs(parser)
