@@ -8,7 +8,7 @@ import torch
 from comparing import MINE, PANEL, brief, checked_elsewhere, pages, small
 from test_baseline import freeze
 
-from resparse import plan, runner
+from resparse import plan, provenance
 from resparse.__main__ import main
 from resparse.asked import Request
 from resparse.compare import panel
@@ -34,7 +34,7 @@ def run(folder, *arguments, runs="runs"):
     with pytest.MonkeyPatch.context() as patch:
         brief(folder, patch)
         checked_elsewhere(patch)
-        patch.setattr(runner, "git", lambda *asked: "0123456789abcdef")  # and all is changed
+        patch.setattr(provenance, "git", lambda *asked: "0123456789abcdef")  # and all is changed
         where = ["--runs", str(folder / runs)]
         return main(["compare", str(folder / "mine.py"), *where, *arguments])
 

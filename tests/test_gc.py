@@ -10,7 +10,7 @@ import pytest
 from conftest import make_run
 from test_resolve import written
 
-from resparse import garbage, runner
+from resparse import garbage, provenance
 from resparse.__main__ import main
 from resparse.record import Record, RunStore
 from resparse.worker import code_of
@@ -21,7 +21,7 @@ DAY_S = 86_400
 
 @pytest.fixture(autouse=True)
 def head(monkeypatch):
-    monkeypatch.setattr(runner, "git", lambda *arguments: HEAD)
+    monkeypatch.setattr(provenance, "git", lambda *arguments: HEAD)
 
 
 @pytest.fixture

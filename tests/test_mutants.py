@@ -24,7 +24,7 @@ COVERED_REPORT = ("kept", *(f"report/{m}" for m in ("details", "html", "latex", 
 COVERED_REPORT += ("report/pieces", "report/shortfall")
 RS = ("tables/rs_fit", "tables/rs_section")
 COVERED_SUITE = ("claims/gathered", "protocols/check", "doctor", "costs")
-COVERED_SUITE += ("compare/panel", "compare/baseline", "frozen/retrain")
+COVERED_SUITE += ("compare/panel", "compare/baseline", "frozen/retrain", "provenance", "data/cifar")
 # what these methods do stands in resparse/families.py, or in what they inherit
 DECLARED = ("dense", "static", "snip", "lth", "set_itop", "snip_set_itop", "lth_set_itop")
 
