@@ -48,9 +48,10 @@ def draw(rows: list[Row], path: Path) -> None:
             which.set_minor_formatter(NullFormatter())
     for axis in axes[:-1:ACROSS]:
         axis.set_ylabel("ms a step")
-    for axis in (axes[0], axes[-1]):
-        axis.legend(fontsize=8)
-    figure.tight_layout()
+    axes[-1].legend(fontsize=8)
+    low = 0.35 / figure.get_figheight()  # for the ways, below all panels
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=5)
+    figure.tight_layout(rect=(0, low, 1, 1))
     figure.savefig(path)
     plt.close(figure)
 
