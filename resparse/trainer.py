@@ -62,21 +62,19 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
     for step, (images, labels) in enumerate(batches, start=first):
         lap("batch")
         set_rate(optimizer, recipe, step)
-        t.forget_gradients()
+        optimizer.zero_grad()
         planned = step if step in moving else t.progress.postponed
-        wanted = t.wants_gradients(planned != NEVER)  # before they are masked
-        masks.keep_gradients(wanted)
+        masks.keep_gradients(t.wants_gradients(planned != NEVER))
         t.draw_anew(step)
         loss = t.backward(images, labels)
-        t.look(step, loss, mask=not wanted)
+        t.look(step, loss)
         lap("backward")
 
         due = t.may_update(step, planned)
         dense = dense_gradients(t, step, due)
         lap("observe")
         if not (due and method.order == "replace"):
-            if wanted:
-                masks.mask_gradients()
+            masks.mask_gradients()
             lap("mask")
             t.optimize()
             lap("step")

@@ -12,11 +12,10 @@ OUTER |= {"resparse.__main__", "resparse.verdict", "resparse.reproduce", "respar
 
 MAY = {
     "masks": {"resparse.selection", "resparse.storage", "resparse.views"},
-    "storage": {"resparse.engine.masking"},
+    "storage": set(),
     "views": {"resparse.storage"},
     "engine.threads": set(),
     "engine.kernels": {"resparse.engine.threads"},
-    "engine.masking": {"resparse.engine.threads"},
     "engine.places": {"resparse.engine.threads"},
     "engine.draw": {"resparse.engine.places"},
     "engine.pattern": {
