@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from resparse.beginning import optimizer_of
 from resparse.training import Training
 
 
@@ -100,16 +101,9 @@ def network(t: Training) -> nn.Sequential:
 def csr_steps(t: Training, count: int) -> Iterator[int]:
     """``count`` steps of it on the run's first batch, by the run's recipe; yields after each."""
     warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-    made, recipe = network(t), t.run.recipe
-    optimizer = torch.optim.SGD(
-        made.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-    images, labels = next(iter(t.data.train_batches(t.run.seed, recipe.batch_size, 0, 1)))
+    made = network(t)
+    optimizer = optimizer_of(made, t.run)
+    images, labels = next(iter(t.data.train_batches(t.run.seed, t.run.recipe.batch_size, 0, 1)))
     for step in range(count):
         optimizer.zero_grad()
         columns = images.flatten(1).t().contiguous()  # CSR products of it as it is take longer
