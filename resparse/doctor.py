@@ -144,13 +144,14 @@ def lock() -> Finding:
     """Whether the environment is as its lock says, and the lock what the environment came from."""
     if not (ROOT / locks.FOLDER).is_dir():
         return Finding("lock", f"unknown: {ROOT} is no checkout")
-    here, name = locks.installed(), "a"
+    here, name = locks.installed(), ""
     try:
         said = locks.made_from(ROOT, Path(sys.prefix))
         name = said or locks.closest(ROOT, here.get("torch", ""))
         wanted = locks.asked(ROOT, name, ffcv="ffcv" in here)
     except ResparseError as error:
-        return Finding("lock", f"{name}.lock, edited by hand", str(error), UNDO)
+        what = f"{name}.lock" if name else f"{locks.FOLDER}/"
+        return Finding("lock", f"{what}, edited by hand", str(error), UNDO)
     lines = locks.drift(wanted, here)
     listed = "; ".join(lines[:5]) + (f" and {len(lines) - 5} more" if len(lines) > 5 else "")
     if said == "":

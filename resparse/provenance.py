@@ -19,10 +19,10 @@ IMAGE = Path("/usr/share/resparse/image.toml")  # written by containers/Dockerfi
 HIDDEN = "[redacted]"
 # what hands environment variables or free text on, and what says by its name what it is
 _TOLD = re.compile(
-    r"(?i)(-*(?:export|comment|[\w.-]*(?:token|secret|passw|credential|api-?_?key)[\w.-]*))=.*",
+    r"(?i)(-*(?:export|comment|[\w.-]*(?:token|secret|passw|credential|api[-_]?key)[\w.-]*))=.*",
     re.DOTALL,
 )
-_ASKED = re.compile(r"(?i)--[\w-]*(?:token|secret|passw|credential|api-?key)[\w-]*")
+_ASKED = re.compile(r"(?i)--[\w-]*(?:token|secret|passw|credential|api[-_]?key)[\w-]*")
 _USER = re.compile(r"://[^/\s@]+@")
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from small_data import (
     root,
     tar,
 )
+from test_fault_files import Trap
 
 from resparse import data
 from resparse.data import places, prepare
@@ -211,16 +211,6 @@ def test_a_member_that_is_no_pickle_is_named(root, folder):
     layout = dataclasses.replace(spec.open.__self__, archive=archive_of(path))
     with pytest.raises(Corrupt, match=r"test_batch is no pickle \(.*\); valid: the published arch"):
         prepare.prepare(dataclasses.replace(spec, open=layout.open), root, folder)
-
-
-class Trap:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, canary):
-        self.canary = canary
-
-    def __reduce__(self):
-        return Path.touch, (self.canary,)
 
 
 def test_a_member_that_calls_more_than_arrays_are_made_by_is_refused_unrun(root, folder, tmp_path):

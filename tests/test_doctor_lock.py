@@ -68,6 +68,7 @@ def test_a_lock_edited_by_hand_is_found_whatever_was_edited(checkout):
 @pytest.mark.parametrize("name", ["default", "v100", "ffcv", "build"])
 def test_a_lock_that_is_gone_is_named(name, checkout):
     (checkout / f"requirements/{name}.lock").unlink()
+    assert doctor.lock().value == "requirements/, edited by hand"
     assert f"requirements/{name}.lock is not there" in str(doctor.lock().problem)
     assert "git checkout requirements" in doctor.lock().to_do
 

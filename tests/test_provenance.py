@@ -86,9 +86,10 @@ def test_a_secret_is_not_kept(word, kept, monkeypatch):
     assert said.endswith(" --seeds 3")
 
 
-def test_the_word_after_an_option_that_asks_for_one_is_hidden():
-    words = ["resparse", "run", "--api-key", "hunter2", "rigl"]
-    assert redacted(words) == "resparse run --api-key '[redacted]' rigl"
+@pytest.mark.parametrize("option", ["--api-key", "--API_KEY", "--apikey", "--hub-token"])
+def test_the_word_after_an_option_that_asks_for_one_is_hidden(option):
+    words = ["resparse", "run", option, "hunter2", "rigl"]
+    assert redacted(words) == f"resparse run {option} '[redacted]' rigl"
 
 
 @pytest.mark.parametrize(
