@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from resparse.selection import NonFinite, best, ones, top_k
-from resparse.storage import Full, moments
+from resparse.storage import Full, masked_sum, moments
 from resparse.views import Gradients, Layer, Views
 
 __all__ = [
@@ -170,6 +170,20 @@ class Masks:
         given = {n: grad for n, grad in grads.items() if grad is not None}
         if given:
             torch._foreach_mul_(list(given.values()), [self.stored[n].factor for n in given])
+
+    def masked_sums(self, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The sum of each gradient, by parameter; those of the masks' layers are masked then.
+
+        As ``mask_gradients``, but in the same pass over memory where that is faster.
+        """
+        sums = {}
+        for name, grad in grads.items():
+            layer = name.removesuffix(".weight")
+            if self._nnz.get(layer, grad.numel()) < grad.numel():
+                sums[name] = masked_sum(grad, self.mask[layer], self.stored[layer].factor)
+            else:
+                sums[name] = grad.sum()
+        return sums
 
     def share(self, places: MaskDict) -> None:
         """Keep the factors of the gradients in ``places``, rows of one tensor for several runs."""

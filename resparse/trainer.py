@@ -62,19 +62,21 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
     for step, (images, labels) in enumerate(batches, start=first):
         lap("batch")
         set_rate(optimizer, recipe, step)
-        optimizer.zero_grad()
+        t.forget_gradients()
         planned = step if step in moving else t.progress.postponed
-        masks.keep_gradients(t.wants_gradients(planned != NEVER))
+        wanted = t.wants_gradients(planned != NEVER)  # before they are masked
+        masks.keep_gradients(wanted)
         t.draw_anew(step)
         loss = t.backward(images, labels)
-        t.look(step, loss)
+        t.look(step, loss, mask=not wanted)
         lap("backward")
 
         due = t.may_update(step, planned)
         dense = dense_gradients(t, step, due)
         lap("observe")
         if not (due and method.order == "replace"):
-            masks.mask_gradients()
+            if wanted:
+                masks.mask_gradients()
             lap("mask")
             t.optimize()
             lap("step")

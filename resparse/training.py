@@ -85,6 +85,11 @@ class Training:
     engine: dict[str, str]  # by layer, how its numbers are stored, in words
     asked: Callable[[], bool] = unasked  # whether this process is to stop
     stop: bool = False  # whether any of several processes is
+    named: list[tuple[str, nn.Parameter]] = field(init=False)  # those of the model
+
+    def __post_init__(self) -> None:
+        """Listing them takes as long as a small product; they stay the same."""
+        self.named = list(self.model.named_parameters())
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch, in the precision of the run; to evaluate, of this process alone."""
@@ -137,15 +142,25 @@ class Training:
 
     def gradients(self) -> dict[str, Tensor]:
         """Of all parameters that have one, by name."""
-        named = self.model.named_parameters()
-        return {name: p.grad for name, p in named if p.grad is not None}
+        return {name: p.grad for name, p in self.named if p.grad is not None}
 
-    def look(self, step: int, loss: Tensor) -> None:
+    def forget_gradients(self) -> None:
+        """No parameter has one."""
+        for _, parameter in self.named:
+            parameter.grad = None
+
+    def look(self, step: int, loss: Tensor, *, mask: bool = False) -> None:
         """Note a step's loss, and that it and the gradients are finite (see Watch).
 
         With a scaler gradients may be infinite: it holds the step back and halves its scale.
+        ``mask``: they are zeroed outside the masks then, on a CPU in the same pass.
         """
-        self.watch.note(step, loss, {} if self.scaler else self.gradients())
+        if mask and self.device.type == "cpu" and self.scaler is None:
+            self.watch.see(step, loss, self.masks.masked_sums(self.gradients()))
+        else:
+            self.watch.note(step, loss, {} if self.scaler else self.gradients())
+            if mask:
+                self.masks.mask_gradients()
         if step % self.watch.every == 0:
             self.require_finite(step)
 

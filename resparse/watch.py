@@ -58,8 +58,13 @@ class Watch:
 
     def note(self, step: int, loss: Tensor, grads: Mapping[str, Tensor]) -> None:
         """Add a step's loss; look at it and at ``grads``, by parameter, before they are used."""
-        loss, self._names = loss.detach(), ["loss", *grads]
-        sizes = torch.stack([loss, *finite_where_all_are(list(grads.values()))])
+        found = finite_where_all_are(list(grads.values()))
+        self.see(step, loss, dict(zip(grads, found, strict=True)))
+
+    def see(self, step: int, loss: Tensor, sizes_of: Mapping[str, Tensor]) -> None:
+        """As ``note``, of numbers that are not finite where a gradient is not."""
+        loss, self._names = loss.detach(), ["loss", *sizes_of]
+        sizes = torch.stack([loss, *sizes_of.values()])
         if self.every == 1 and math.isfinite(float(sizes.sum())):
             self.loss += loss  # asked at once: nothing else is to be remembered
             return

@@ -40,7 +40,7 @@ _RULES = (
     "exploration",
     "flops",
 )
-_PARTS = ("registry", "method", "seeds", "uniform", "engine/draw")
+_PARTS = ("registry", "method", "seeds", "uniform", "engine/draw", "engine/masking")
 _LOOP = (
     *("trainer", "training", "beginning", "resuming", "watch", "how", "outcome", "precision"),
     *("distributed", "consensus", "stack", "replicates"),

@@ -12,10 +12,11 @@ OUTER |= {"resparse.__main__", "resparse.verdict", "resparse.reproduce", "respar
 
 MAY = {
     "masks": {"resparse.selection", "resparse.storage", "resparse.views"},
-    "storage": set(),
+    "storage": {"resparse.engine.masking"},
     "views": {"resparse.storage"},
     "engine.threads": set(),
     "engine.kernels": {"resparse.engine.threads"},
+    "engine.masking": {"resparse.engine.threads"},
     "engine.places": {"resparse.engine.threads"},
     "engine.draw": {"resparse.engine.places"},
     "engine.pattern": {
