@@ -1,6 +1,7 @@
 """What is timed of a step, and what it is held to."""
 
 import json
+from itertools import accumulate, chain
 
 import pytest
 import torch
@@ -12,7 +13,15 @@ from resparse.errors import UsageError, VerdictFailed
 from resparse.how import How
 
 
-def row(model="mlp", precision="fp32", threads=2, dense_ms=20.0, masked_ms=20.8, device="cpu"):
+def row(
+    model="mlp",
+    precision="fp32",
+    threads=2,
+    dense_ms=20.0,
+    masked_ms=20.8,
+    device="cpu",
+    overhead=4.0,
+):
     return Row(
         model=model,
         precision=precision,
@@ -20,12 +29,12 @@ def row(model="mlp", precision="fp32", threads=2, dense_ms=20.0, masked_ms=20.8,
         threads=threads,
         dense_ms=dense_ms,
         masked_ms=masked_ms,
+        overhead=overhead,
     )
 
 
-def test_overhead_and_epoch_by_hand():
+def test_an_epoch_by_hand():
     found = row()
-    assert found.overhead == pytest.approx(4.0)
     assert found.epoch_s == pytest.approx(0.0208 * 351)
     assert line(found).split() == ["mlp", "fp32", "2", "20.00", "20.80", "4.00", "7.30", "8.0"]
 
@@ -38,16 +47,16 @@ def test_an_epoch_is_held_to_its_time_on_two_cores_only():
 
 
 def test_what_is_quick_enough_passes():
-    require_quick([row(dense_ms=22.0, masked_ms=22.7)])  # 7.97 s
+    require_quick([row(masked_ms=22.7, overhead=5.0)])  # 7.97 s
 
 
 @pytest.mark.parametrize(
     ("slow", "said"),
     [
-        (row(masked_ms=21.1), r"mlp in fp32: masking is 5.5 % \(limit 5 %\)$"),
-        (row(dense_ms=23.0, masked_ms=23.0), r"mlp in fp32: an epoch takes 8.1 s \(limit 8 s\)$"),
-        (row(dense_ms=20.0, masked_ms=30.0), r"masking is 50.0 % .*; mlp in fp32: an epoch"),
-        (row(dense_ms=float("nan")), r"masking is nan %"),
+        (row(overhead=5.5), r"mlp in fp32: masking is 5.5 % \(limit 5 %\)$"),
+        (row(masked_ms=23.0), r"mlp in fp32: an epoch takes 8.1 s \(limit 8 s\)$"),
+        (row(masked_ms=30.0, overhead=50.0), r"masking is 50.0 % .*; mlp in fp32: an epoch"),
+        (row(overhead=float("nan")), r"masking is nan %"),
     ],
 )
 def test_what_is_too_slow_fails(slow, said):
@@ -59,17 +68,18 @@ def test_what_is_too_slow_fails(slow, said):
 @pytest.fixture
 def few(monkeypatch):
     monkeypatch.setattr(bench_step, "IMAGES", 1280)
-    monkeypatch.setattr(bench_step, "ROUNDS", 2)
-    monkeypatch.setattr(bench_step, "ROUND_STEPS", {"mlp": 2})
+    monkeypatch.setattr(bench_step, "TURNS", {"mlp": (3, 2)})
     return bench_step.random_cifar()
 
 
 def test_both_trainings_take_turns_and_a_round_is_many_steps(few):
-    """The clock adds 1 a look: a round of two steps takes (1 - 0) / 2."""
-    ticks = iter(range(8))
-    found = step_row("mlp", "fp32", How(), few, lambda: next(ticks))
-    assert (found.dense_ms, found.masked_ms) == (500.0, 500.0)
-    assert next(ticks, None) is None
+    """Three rounds of two steps each: seconds are by hand, and of a ratio those of one round."""
+    took = [(2, 3), (20, 22), (4, 5)]  # s: dense, masked
+    ends = accumulate(chain.from_iterable((0, s) for pair in took for s in pair))
+    found = step_row("mlp", "fp32", How(), few, lambda: next(ends))
+    assert (found.dense_ms, found.masked_ms) == (2000.0, 2500.0)
+    assert found.overhead == pytest.approx(25.0)  # of 50, 10 and 25
+    assert next(ends, None) is None
 
 
 def test_only_the_masked_training_has_weights_outside(few):
@@ -98,7 +108,7 @@ def test_a_model_that_is_not_timed_here_is_refused():
 
 
 def test_the_command_prints_rows_or_json_and_its_verdict(monkeypatch, capsys):
-    found = row(masked_ms=22.0)
+    found = row(overhead=10.0)
     monkeypatch.setattr(bench_step, "step_report", lambda models, threads, say: [found])
     assert main(["bench", "step", "--json"]) == 1
     printed = capsys.readouterr()

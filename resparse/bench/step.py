@@ -29,12 +29,16 @@ MOST_OVERHEAD = 5.0  # percent of a dense step
 MOST_EPOCH_S = {("mlp", "fp32"): 8.0, ("mlp", "bf16"): 3.5}  # on two cores
 ON_CPU, ON_GPU = ("mlp", "wrn22_2"), ("mlp", "wrn22_2", "resnet50")
 ROUNDS, WARMUP = 9, 3
-ROUND_STEPS = {"mlp": 40, "wrn22_2": 2, "resnet50": 2}
+TURNS = {"mlp": (36, 10), "wrn22_2": (18, 1), "resnet50": (18, 1)}  # rounds, and steps of each
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Medians over rounds of a mean step, of two trainings that took turns."""
+    """Medians over rounds of a mean step, of two trainings that took turns.
+
+    ``overhead``: percent that the masked step is longer, the median over rounds too. What slows
+    the machine for a while slows both of a round, and shows in no ratio.
+    """
 
     model: str
     precision: str
@@ -42,11 +46,7 @@ class Row:
     threads: int
     dense_ms: float
     masked_ms: float
-
-    @property
-    def overhead(self) -> float:
-        """Percent that the masked step is longer."""
-        return 100.0 * (self.masked_ms / self.dense_ms - 1.0)
+    overhead: float
 
     @property
     def epoch_s(self) -> float:
@@ -71,7 +71,7 @@ class Row:
 
     def as_json(self) -> dict[str, object]:
         """All fields and what follows of them."""
-        more = {name: getattr(self, name) for name in ("overhead", "epoch_s", "most_epoch_s")}
+        more = {name: getattr(self, name) for name in ("epoch_s", "most_epoch_s")}
         return asdict(self) | more | {"faults": self.faults()}
 
 
@@ -122,29 +122,41 @@ def training(
 
 def step_row(model: str, kind: str, how: How, data: InMemory, clock: Callable[[], float]) -> Row:
     """Time both trainings, a round of steps each in turn, after a warm-up of both."""
-    count = ROUND_STEPS[model]
+    rounds, count = TURNS[model]
     both = (training(model, method, kind, how, data) for method in ("dense", "static"))
-    ways = [[train_steps(t, steps_in_turn(count))] for t in both]
-    dense, masked = in_turn(ways, count, how, clock)
+    ways = [[train_steps(t, steps_in_turn(count, rounds))] for t in both]
+    dense, masked = rounds_in_turn(ways, count, how, clock, rounds)
     return Row(
         model=model,
         precision=kind,
         device=torch.cuda.get_device_name() if how.on_gpu else "cpu",
         threads=how.threads,
-        dense_ms=1e3 * dense,
-        masked_ms=1e3 * masked,
+        dense_ms=1e3 * median(dense),
+        masked_ms=1e3 * median(masked),
+        overhead=100.0 * (median(m / d for d, m in zip(dense, masked, strict=True)) - 1.0),
     )
 
 
-def steps_in_turn(count: int) -> int:
+def steps_in_turn(count: int, rounds: int | None = None) -> int:
     """Steps that ``in_turn`` takes of each training."""
-    return WARMUP + ROUNDS * count
+    return WARMUP + (rounds or ROUNDS) * count
 
 
 def in_turn(
     ways: Iterable[Sequence[Iterator[object]]], count: int, how: How, clock: Callable[[], float]
 ) -> list[float]:
-    """Median seconds of a step of each way, over ROUNDS of ``count`` steps of one after the other.
+    """Median seconds of a step of each way, over ROUNDS (see ``rounds_in_turn``)."""
+    return [median(times) for times in rounds_in_turn(ways, count, how, clock, ROUNDS)]
+
+
+def rounds_in_turn(
+    ways: Iterable[Sequence[Iterator[object]]],
+    count: int,
+    how: How,
+    clock: Callable[[], float],
+    rounds: int,
+) -> list[list[float]]:
+    """Seconds of a step of each way in each round: ``count`` steps of one after the other.
 
     A way is trainings of which a step is one step of each; the first WARMUP are not counted.
     """
@@ -154,7 +166,7 @@ def in_turn(
         for steps in trainings:
             for _ in range(WARMUP):
                 next(steps)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for times, trainings in zip(took, ways, strict=True):
             _synchronise(how)
             began = clock()
@@ -163,7 +175,7 @@ def in_turn(
                     next(steps)
             _synchronise(how)
             times.append((clock() - began) / count)
-    return [median(times) for times in took]
+    return took
 
 
 def _synchronise(how: How) -> None:
