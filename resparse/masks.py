@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -104,6 +104,9 @@ class Masks:
         self.ever: MaskDict = {n: torch.zeros_like(w, dtype=torch.bool) for n, w in weights.items()}
         self.trained: MaskDict = {n: torch.zeros_like(e) for n, e in self.ever.items()}
         self._nnz: dict[str, int] = {}
+        self._layers: dict[int, list[str]] = {}  # of a parameter: several layers may share one
+        for name, weight in self.weights.items():
+            self._layers.setdefault(id(weight), []).append(name)
         if set(initial) != set(weights):
             raise ValueError(f"masks for {sorted(initial)}, but the layers are {sorted(weights)}")
         self.install({name: Change(mask) for name, mask in initial.items()}, optimizer)
@@ -171,18 +174,22 @@ class Masks:
         if given:
             torch._foreach_mul_(list(given.values()), [self.stored[n].factor for n in given])
 
-    def masked_sums(self, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The sum of each gradient, by parameter; those of the masks' layers are masked then.
+    def masked_sums(self, named: Iterable[tuple[str, nn.Parameter]]) -> dict[str, Tensor]:
+        """The sum of each parameter's gradient, by its name; those of the layers are masked then.
 
         As ``mask_gradients``, but in the same pass over memory where that is faster.
         """
         sums = {}
-        for name, grad in grads.items():
-            layer = name.removesuffix(".weight")
-            if self._nnz.get(layer, grad.numel()) < grad.numel():
-                sums[name] = masked_sum(grad, self.mask[layer], self.stored[layer].factor)
-            else:
+        for name, weight in named:
+            if (grad := weight.grad) is None:
+                continue
+            layers = [n for n in self._layers.get(id(weight), ()) if self._nnz[n] < weight.numel()]
+            if not layers:
                 sums[name] = grad.sum()
+                continue
+            sums[name] = masked_sum(grad, self.mask[layers[0]], self.stored[layers[0]].factor)
+            for layer in layers[1:]:
+                grad.mul_(self.stored[layer].factor)
         return sums
 
     def share(self, places: MaskDict) -> None:

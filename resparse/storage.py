@@ -11,7 +11,8 @@ INTEGER = {  # of each kind of number, the integer of its size
     torch.float32: torch.int32,
     torch.float64: torch.int64,
 }
-MANY = 2**16  # numbers that are worth a compiled loop
+COMPILED = (torch.float32, torch.float64)  # kinds that there is a compiled loop for
+MANY = 2**16  # numbers that are worth it
 Optimizer = torch.optim.Optimizer | None
 
 
@@ -76,7 +77,7 @@ def masked_sum(grad: Tensor, mask: Tensor, factor: Tensor) -> Tensor:
     Of many numbers on a CPU both take one pass over memory instead of two, and a byte each of the
     mask; the bits are the same.
     """
-    flat = grad.is_contiguous() and mask.is_contiguous()
+    flat = grad.is_contiguous() and mask.is_contiguous() and grad.dtype in COMPILED
     if grad.device.type != "cpu" or grad.numel() < MANY or not flat:
         total = grad.sum()
         grad.mul_(factor)

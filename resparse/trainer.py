@@ -52,8 +52,8 @@ def unseen(t: Training) -> None:
 def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
     """The loop: steps progress.step .. stop - 1, yielding after each; this page is the trainer.
 
-    ``lap`` hears "batch", "backward", "observe", and where they take place "mask", "step",
-    "update". Raises Diverged where a loss or gradient is not finite, before the optimizer moves.
+    ``lap`` hears "batch", "backward", "observe", and where they take place "step" and "update".
+    Raises Diverged where a loss or gradient is not finite, before the optimizer moves.
     """
     recipe, method, masks, optimizer = t.run.recipe, t.method, t.masks, t.optimizer
     t.model.train()
@@ -77,7 +77,6 @@ def train_steps(t: Training, stop: int, lap: Lap = untimed) -> Iterator[int]:
         if not (due and method.order == "replace"):
             if wanted:
                 masks.mask_gradients()
-            lap("mask")
             t.optimize()
             lap("step")
         t.rescale()

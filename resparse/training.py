@@ -156,7 +156,7 @@ class Training:
         ``mask``: they are zeroed outside the masks then, on a CPU in the same pass.
         """
         if mask and self.device.type == "cpu" and self.scaler is None:
-            self.watch.see(step, loss, self.masks.masked_sums(self.gradients()))
+            self.watch.see(step, loss, self.masks.masked_sums(self.named))
         else:
             self.watch.note(step, loss, {} if self.scaler else self.gradients())
             if mask:

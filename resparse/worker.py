@@ -40,7 +40,8 @@ _RULES = (
     "exploration",
     "flops",
 )
-_PARTS = ("registry", "method", "seeds", "uniform", "engine/draw", "engine/masking")
+_COMPILED = ("engine/draw", "engine/masking", "engine/threads")  # of the masked engine too
+_PARTS = ("registry", "method", "seeds", "uniform", *_COMPILED)
 _LOOP = (
     *("trainer", "training", "beginning", "resuming", "watch", "how", "outcome", "precision"),
     *("distributed", "consensus", "stack", "replicates"),

@@ -17,23 +17,19 @@ def row(**changes):
     """Steps of 10 ms, updates of 30 ms, nothing else."""
     known = {"model": "mlp", "method": "rigl", "limit": 3.0, "steps": 1000, "step_s": 0.010}
     known["exploring"] = 1.0
-    seconds = {"masking_s": 0.0, "observe_s": 0.0, "update_s": 0.030, "init_s": 0.0}
+    seconds = {"observe_s": 0.0, "update_s": 0.030, "init_s": 0.0}
     return Timing(**(known | seconds | changes))
 
 
 def test_shares_by_hand():
     # 100 steps take 1 s, one update 30 ms: 0.03 / 1.03
     assert row().share == pytest.approx(100 * 0.03 / 1.03)
-    assert row().share_with_masking == row().share
     # an update of 1 s doubles the time
     assert row(update_s=1.0).share == pytest.approx(50.0)
     # 0.1 ms at every step is 10 ms in 100: 0.04 / 1.04
     assert row(observe_s=0.0001).share == pytest.approx(100 * 0.04 / 1.04)
     # 2 s for the first masks are 2 ms a step of 1,000: 0.23 / 1.23
     assert row(init_s=2.0).share == pytest.approx(100 * 0.23 / 1.23)
-    # masking is part of the step: 1 ms of each 10 is 0.1 s in 1.03 s
-    assert row(masking_s=0.001).share == row().share
-    assert row(masking_s=0.001).share_with_masking == pytest.approx(100 * 0.13 / 1.03)
     assert row(update_s=0.0).share == 0.0
     # only in the first half of the training: 15 ms in 1 s, but the first masks come all the same
     assert row(exploring=0.5).share == pytest.approx(100 * 0.015 / 1.015)
@@ -42,16 +38,12 @@ def test_shares_by_hand():
 
 
 def test_a_timing_is_made_of_medians():
-    plain = [
-        {"batch": 9.0, "backward": b, "observe": 0.2, "mask": 0.5, "step": 1.0}
-        for b in (3.0, 4.0, 90.0)
-    ]
+    plain = [{"batch": 9.0, "backward": b, "observe": 0.2, "step": 1.0} for b in (3.0, 4.0, 90.0)]
     due = [{"backward": 7.0, "observe": 0.5, "update": u} for u in (2.0, 4.0, 3.0)]
     known = {"model": "mlp", "method": "rigl", "limit": 3.0, "steps": 10, "init_s": 1.0}
     known["exploring"] = 1.0
     found = timing(plain, due, **known)
-    assert found.step_s == 4.0 + 0.5 + 1.0
-    assert (found.masking_s, found.observe_s) == (0.5, 0.2)
+    assert (found.step_s, found.observe_s) == (4.0 + 1.0, 0.2)
     assert found.update_s == pytest.approx(3.0 + 0.5 - 0.2)  # what every step sees is not twice
     assert timing(plain, [], **known).update_s == 0.0
 
@@ -139,7 +131,7 @@ def test_every_part_of_a_real_run_is_timed(method, monkeypatch):
     ticks = iter(range(10_000))
     threads = torch.get_num_threads()
     found = bench.time_method("mlp", method, 1, lambda: next(ticks))
-    assert (found.step_s, found.masking_s, found.observe_s, found.init_s) == (3.0, 1.0, 1.0, 1.0)
+    assert (found.step_s, found.observe_s, found.init_s) == (2.0, 1.0, 1.0)
     assert found.update_s == (1.0 if method == "rigl" else 0.0)
     assert found.limit == 3.0
     # RigL's last update comes before 78.125 % of the steps, every second one being due here

@@ -17,7 +17,10 @@ ENGINE = (
 DECIDING = [
     *(
         f"resparse/{part}.py"
-        for part in (*ENGINE, "data/digits", "data/memory", "data/order", "models/resnet")
+        for part in (
+            *(*ENGINE, "data/digits", "data/memory", "data/order", "models/resnet"),
+            *("engine/draw", "engine/masking", "engine/threads", "selection", "storage"),
+        )
     ),
     "methods/rigl.py",
 ]

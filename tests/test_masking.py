@@ -30,7 +30,7 @@ def bits(tensor):
     return tensor.view(torch.uint8)
 
 
-@pytest.mark.parametrize("kind", masking.KINDS)
+@pytest.mark.parametrize("kind", storage.COMPILED)
 @pytest.mark.parametrize(
     "count", [1, 15, masking.PART - 1, masking.PART, masking.PART + 1, 3 * masking.PART + 77]
 )
@@ -74,22 +74,24 @@ def test_threads_change_no_bit():
     assert first.equal(second)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("shape", [(8, MANY // 8), (8, MANY // 8 - 1)])
-def test_few_numbers_and_other_orders_of_memory_give_the_same(shape, monkeypatch):
-    """A gradient whose memory does not run as its mask's is not given to the compiled loop."""
+def test_what_is_not_given_to_the_compiled_loop_comes_out_the_same(shape, kind, monkeypatch):
+    """Few numbers, half precision, and a gradient whose memory does not run as its mask's."""
     calls, real = [], masking.masked_sum
     monkeypatch.setattr(masking, "masked_sum", lambda *given: calls.append(1) or real(*given))
-    flat, mask = drawn(shape[0] * shape[1])
+    flat, mask = drawn(shape[0] * shape[1], kind)
     mask = mask.view(shape)
     for turned in (False, True):
         grad = flat.clone().view(shape)
         grad = grad.t().contiguous().t() if turned else grad
         expected, total = grad * mask, grad.sum()
         calls.clear()
-        found = masked_sum(grad, mask, mask.float())
+        found = masked_sum(grad, mask, mask.to(kind))
         assert torch.equal(grad, expected)
         torch.testing.assert_close(found, total, rtol=1e-3, atol=1e-3)
-        assert bool(calls) == (not turned and grad.numel() >= MANY)
+        compiled = not turned and grad.numel() >= MANY and kind == torch.float32
+        assert bool(calls) == compiled
 
 
 def test_sums_are_of_all_parameters_and_only_masked_layers_are_masked():
@@ -99,7 +101,7 @@ def test_sums_are_of_all_parameters_and_only_masked_layers_are_masked():
     masks = Masks(weights, {"0": torch.arange(12).view(3, 4) % 2 == 0, "1": full})
     for parameter in network.parameters():
         parameter.grad = torch.arange(1.0, 1 + parameter.numel()).view(parameter.shape)
-    sums = masks.masked_sums({name: p.grad for name, p in network.named_parameters()})
+    sums = masks.masked_sums(network.named_parameters())
     assert {name: float(total) for name, total in sums.items()} == {
         **{"0.weight": 78.0, "0.bias": 6.0},  # as they were before
         **{"1.weight": 21.0, "1.bias": 3.0},
@@ -107,6 +109,51 @@ def test_sums_are_of_all_parameters_and_only_masked_layers_are_masked():
     assert network[0].weight.grad.flatten().tolist() == [1, 0, 3, 0, 5, 0, 7, 0, 9, 0, 11, 0]
     assert network[1].weight.grad.flatten().tolist() == [1, 2, 3, 4, 5, 6]
     assert network[0].bias.grad.tolist() == [1, 2, 3]
+
+
+class Alias(nn.Module):
+    """A layer whose weight is a parameter of the network, under a name of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared = nn.Parameter(torch.randn(8, 8))
+        self.layer = nn.Linear(8, 8)
+        self.layer.weight = self.shared
+
+
+def tied():
+    """Two layers of one weight."""
+    network = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    network[1].weight = network[0].weight
+    return network
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Linear(8, 8), Alias, tied])
+def test_layers_are_known_by_their_weights_whatever_the_name(make):
+    """A network that is its only layer, a weight named elsewhere first, one of two layers."""
+    network = make()
+    layers = {n: m for n, m in network.named_modules() if isinstance(m, nn.Linear)}
+    weights = {name: module.weight for name, module in layers.items()}
+    rng = torch.Generator().manual_seed(0)
+    masks = Masks(weights, {name: torch.rand(8, 8, generator=rng) < 0.5 for name in weights})
+    found = []
+    for mask in (masks.mask_gradients, lambda: masks.masked_sums(network.named_parameters())):
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        mask()
+        found.append([p.grad.clone() for p in network.parameters()])
+        for name, weight in weights.items():
+            assert not weight.grad[~masks.mask[name]].any(), name
+    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
+def test_a_parameter_without_a_gradient_is_left_out():
+    layer = nn.Linear(8, 8)
+    masks = Masks({"": layer.weight}, {"": torch.eye(8, dtype=torch.bool)})
+    layer.bias.grad = torch.ones(8)
+    assert {n: float(s) for n, s in masks.masked_sums(layer.named_parameters()).items()} == {
+        "bias": 8.0
+    }
 
 
 @pytest.mark.parametrize("method", ["static", "set", "rigl", "snfs", "gmp"])

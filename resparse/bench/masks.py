@@ -4,9 +4,9 @@ Mask work is what a method adds to a step of the masked engine: the update every
 gradients kept for it, scores, selection, installation, checks, counts, forward cost), what it
 observes at every step, and the first masks, all spread over the paper's whole training: after a
 method's last update there is none. The share while masks are updated, as many weights at each
-update as at the first, has a column of its own. Multiplying the gradients by the masks is the
-engine's step itself, alike for all methods and intervals: it is part of the step and has a column
-of its own, and so has the share with it added.
+update as at the first, has a column of its own. Zeroing gradients outside the masks is the engine's
+step itself, alike for all methods and intervals, in one pass with the look at them: it is part of
+the step here, and ``bench step`` holds it against a dense one.
 """
 
 import time
@@ -47,7 +47,6 @@ class Timing:
     steps: int  # of the whole training
     exploring: float  # share of them up to the last update
     step_s: float  # a step without an update: forward, backward, masking, optimizer
-    masking_s: float  # gradients times masks, part of step_s
     observe_s: float  # what the method sees at every step
     update_s: float  # all that an update adds to its step; 0 where masks stay
     init_s: float  # the first masks
@@ -72,15 +71,9 @@ class Timing:
         """Percent of time that is mask work up to the last update."""
         return 100.0 * self.updating_s / (self.step_s + self.updating_s)
 
-    @property
-    def share_with_masking(self) -> float:
-        """Percent of training time that is mask work or masking of gradients."""
-        return 100.0 * (self.work_s + self.masking_s) / (self.step_s + self.work_s)
-
     def as_json(self) -> dict[str, float | str]:
         """All fields and shares."""
-        names = ("share", "share_updating", "share_with_masking")
-        shares = {name: getattr(self, name) for name in names}
+        shares = {"share": self.share, "share_updating": self.share_updating}
         return {**vars(self), **shares, "within": self.share <= self.limit}
 
 
@@ -198,8 +191,7 @@ def timing(
     optimizer's step is not credited.
     """
     seconds = {
-        "step_s": median(p["backward"] + p["mask"] + p["step"] for p in plain),
-        "masking_s": median(p["mask"] for p in plain),
+        "step_s": median(p["backward"] + p["step"] for p in plain),
         "observe_s": median(p["observe"] for p in plain),
     }
     whole = median(p["observe"] + p["update"] for p in due) if due else 0.0
@@ -243,18 +235,17 @@ def masks_report(
 
 HEADER = (
     f"{'model':8} {'method':14} {'step ms':>9} {'update ms':>9} {'observe ms':>10} {'init ms':>8}"
-    f" {'updating %':>10} {'share %':>8} {'limit %':>8} {'masking %':>9} {'both %':>7}"
+    f" {'updating %':>10} {'share %':>8} {'limit %':>8}"
 )
 
 
 def line(row: Timing) -> str:
     """One row of the table under HEADER; over its limit, it says so."""
-    masking = 100.0 * row.masking_s / row.step_s
     over = "  OVER" * (row.share > row.limit)
     return (
         f"{row.model:8} {row.method:14} {1e3 * row.step_s:9.2f} {1e3 * row.update_s:9.2f}"
         f" {1e3 * row.observe_s:10.3f} {1e3 * row.init_s:8.1f} {row.share_updating:10.2f}"
-        f" {row.share:8.2f} {row.limit:8.1f} {masking:9.2f} {row.share_with_masking:7.2f}{over}"
+        f" {row.share:8.2f} {row.limit:8.1f}{over}"
     )
 
 

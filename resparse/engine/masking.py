@@ -8,7 +8,6 @@ from torch import Tensor
 from resparse.engine.threads import run
 
 PART = 2**15  # numbers that one thread sums
-KINDS = (torch.float32, torch.float64)
 # sums in any order: whether one is finite does not depend on it
 compiled = njit(parallel=True, nogil=True, cache=True, fastmath={"reassoc", "nsz"})
 
