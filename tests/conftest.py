@@ -46,6 +46,20 @@ FIELDS = {
 PARENTS = {"ltr": ("gmp", REWIND)}  # parent and rewind step; other tickets: a dense run, step 0
 
 
+def in_faults(names, but):
+    """Parameters of which `nox -s tests` has those in ``but``, and `nox -s faults` all.
+
+    A case is a name, or a tuple that a parametrized test takes apart.
+    """
+    assert set(but) <= set(names), set(but) - set(names)
+    cases = []
+    for name in names:
+        values = name if isinstance(name, tuple) else (name,)
+        marks = () if name in but else (pytest.mark.fault, pytest.mark.long)
+        cases.append(pytest.param(*values, marks=marks))
+    return cases
+
+
 def fields_of(method):
     """The table's, or for a method that is not in it an interval under which masks move."""
     moves = "interval" in registry.own_fields(registry.load(method))

@@ -1,6 +1,7 @@
 """resparse.run and resparse.records, and the command run: with files from outside, end to end."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -215,14 +216,31 @@ def test_fork_servers_of_both_numerics_stay_and_portable_ones_are():
     assert {portable, other} <= set(forking._serving)
 
 
-def test_the_fork_server_is_another_once_code_was_edited(monkeypatch):
+@pytest.fixture
+def no_server(monkeypatch):
+    """As before the first fork server, and quick ones; those that other tests use stay."""
     server = forking.forkserver._forkserver
+    names = ("_forkserver_alive_fd", "_forkserver_pid", "_forkserver_address")
+    kept = {name: getattr(server, name) for name in names}
+    for name in names:
+        setattr(server, name, None)
+    for name, value in {"_serving": {}, "_waiting": {}, "_PRELOAD": []}.items():
+        monkeypatch.setattr(forking, name, value)
+    yield server
+    if server._forkserver_alive_fd is not None:  # the last one that the test started ends
+        os.close(server._forkserver_alive_fd)
+    for name, value in kept.items():
+        setattr(server, name, value)
+
+
+def test_the_fork_server_is_another_once_code_was_edited(no_server, monkeypatch):
+    server = no_server
+    forking.context("fp32")
     forking.context("portable")
     first = server._forkserver_pid
     forking.context("portable")
     assert server._forkserver_pid == first
     monkeypatch.setattr(forking, "_code", lambda: (("edited.py", 1),))
-    monkeypatch.setattr(forking, "_PRELOAD", [])  # it serves nobody
     forking.context("portable")
     assert server._forkserver_pid != first
     assert list(forking._serving) == [server._forkserver_pid]  # nor one of other numerics

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from small_data import jpeg, write_files
 
 SCRIPT = """
@@ -17,6 +18,8 @@ print(imagenet_folders.prepare(root, folder, workers=1, expected=expected)["did"
 """
 
 
+@pytest.mark.fault
+@pytest.mark.long
 def test_a_script_without_a_guard_runs_once(tmp_path):
     """The processes that decode would otherwise run it again, and start processes themselves."""
     names = [f"train/n0000000{c}/n0000000{c}_{n}.JPEG" for c in (1, 2) for n in range(3)]

@@ -12,13 +12,9 @@ from resparse.how import How
 from resparse.trainer import train_steps
 
 SPARSE = sorted(set(METHODS) - {"dense"})
-FIRST = ("gmp", "rigl", "set_itop")  # weights are pruned, come by gradient, come by chance
 # kind, steps: what `nox -s tests` has of every method, and what `nox -s faults` has beside it
-TRAININGS = [
-    *((name, "fp32", 20) for name in SPARSE),
-    *((name, "fp64", 500 if name in FIRST else 100) for name in SPARSE),
-]
-WHOLE = [(name, "fp64", 500) for name in SPARSE if name not in FIRST]
+TRAININGS = [(name, *how) for how in (("fp32", 20), ("fp64", 100)) for name in SPARSE]
+WHOLE = [(name, "fp64", 500) for name in SPARSE]
 CLOSE = {"fp64": 1e-9, "fp32": 1e-5}
 
 

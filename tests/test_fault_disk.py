@@ -148,6 +148,7 @@ def fill(disk, left):
     return ballast
 
 
+@pytest.mark.long
 def test_a_really_full_one(small_disk, neighbour, tmp_path):
     """However many pages are free, from none to enough."""
     ended = set()

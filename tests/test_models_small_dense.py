@@ -55,7 +55,7 @@ def test_the_left_out_channels_reach_no_output(name, density):
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.weight.fill_(1.0)  # some start at 0 and would hide what comes before
         module.train(not isinstance(module, nn.Dropout))  # batch norm by batch: no signal dies out
-    images = torch.randn(4, *image_of(name))
+    images = torch.randn(2, *image_of(name))
     other = copy.deepcopy(model)
     disturb(other, kept)
     logits = model(images)

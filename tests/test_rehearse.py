@@ -28,17 +28,15 @@ def test_every_row_moves_masks_or_not_as_it_should_and_resumes():
 
 
 def test_images_of_a_dataset_that_is_not_here_are_random_ones_of_its_shape():
-    """ResNet-18 on CIFAR-10: Table 1's paper level, without its data."""
-    table = artifact.load("itop/table1")
-    label = "P 0.5 interval 3000"
-    planned = artifact.plan(table, "paper", "x", seeds=[0], only=[label])
+    """The MLP on CIFAR-10: Figure 3's paper level, without its data."""
+    table = artifact.load("itop/panels/figure3_mlp")
+    label = "SET interval 1500"
+    planned = artifact.plan(table, "paper", "x", seeds=[0], only=[label], sparsities=[0.95])
     said = []
     rehearse(planned, "cpu", said.append)
     assert len(said) == 1
-    assert said[0].startswith(
-        f"rehearsed {label} (set_itop, density 0.05): resnet18, 3 steps, 1 up"
-    )
-    assert "558,218 of 11,164,352 weights" in said[0]
+    assert said[0].startswith(f"rehearsed {label} (set_itop, density 0.05): mlp, 3 steps, 1 up")
+    assert "183,757 of 3,675,136 weights" in said[0]  # 3,072 inputs; 1,024, 512 and 10 neurons
 
 
 @pytest.mark.parametrize("dataset", data.PREPARED)
