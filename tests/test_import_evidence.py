@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import METHODS, make_run
+from conftest import METHODS, PER_EPOCH, make_run
 from safetensors.torch import load_file, save_file
 from test_import import FACTS, forget, here, imported, made, rewrite, there
 from test_resolve import WORKLOAD, written
@@ -132,7 +132,7 @@ def test_a_forged_accuracy_is_not_found_and_that_is_said(there, here, capsys):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_record_of_a_training_bears_itself_out(method, tmp_path):
     """Schema, trainer and every method agree; ltr's masks are its parent's, in another order."""
-    store, run = RunStore(tmp_path), make_run(method)
+    store, run = RunStore(tmp_path), make_run(method, steps=PER_EPOCH)
     for each in (run.parent, run) if run.parent else (run,):
         record = train_and_commit(each, store, code=code_of(each), **FACTS)
     evidence.check(record, store.folder(run).path)

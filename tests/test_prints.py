@@ -64,7 +64,9 @@ def test_a_method_that_prints_leaves_the_json_of_compare_whole(checkout):
     assert "overall" in json.loads(out)
 
 
-def test_a_method_and_a_workload_that_print_leave_the_json_of_run_whole(checkout, capfd):
+@pytest.mark.fault
+@pytest.mark.long
+def test_a_method_and_a_workload_that_print_leave_the_json_of_run_whole(checkout):
     mine = written(checkout / "loud.py", LOUD)
     file = written(checkout / "my_digits.py", LOUD_WORKLOAD)
     more = ("--set", "interval=5", "--workload", str(file), "--json")
@@ -73,7 +75,11 @@ def test_a_method_and_a_workload_that_print_leave_the_json_of_run_whole(checkout
     (record,) = json.loads(out)
     assert record["outcome"]["updates"] == 5
 
-    assert main(["flops", *more[2:], "--density", "0.1", "--distribution", "erk"]) == 0
+
+def test_a_workload_that_prints_leaves_the_json_of_flops_whole(tmp_path, capfd):
+    file = written(tmp_path / "my_digits.py", LOUD_WORKLOAD)
+    line = ["flops", "--workload", str(file), "--density", "0.1", "--distribution", "erk"]
+    assert main([*line, "--json"]) == 0
     counted = capfd.readouterr()
     assert json.loads(counted.out)["maskable"] == 64 * 16 + 16 * 10
     assert "NOISE" in counted.err

@@ -17,6 +17,8 @@ from resparse.slurm import job as slurm_job
 from resparse.slurm.cluster import Cluster
 
 
+@pytest.mark.fault
+@pytest.mark.long
 def test_a_job_trains_its_run_in_portable_numerics(queue, tmp_path):
     run, store = make_run("static"), RunStore(tmp_path / "runs")
     options = {"data_root": None, "how": How(), "workers": None, "cluster": Cluster()}
